@@ -1,0 +1,57 @@
+"""A package's modules -> its named classes: a file's name is its name, so there is no list to edit."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from tastemaker.errors import UnknownNameError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The classes found in a package: ``Registry("tastemaker.collab", CollaborativeModel, "model")``.
+
+    A module ``two_words.py`` that defines one public subclass of ``base`` is known as ``two-words``. Listing
+    names imports nothing. Installed packages join through the entry-point group named like the package.
+    Modules whose name starts with an underscore, and ``base``, are not listed.
+    """
+
+    def __init__(self, package: str, base: type[T], kind: str) -> None:
+        self.package, self.base, self.kind = package, base, kind
+
+    def names(self) -> list[str]:
+        """All known names, sorted."""
+        path = importlib.import_module(self.package).__path__
+        own = {m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "base"}
+        return sorted({n.replace("_", "-") for n in own} | set(self._foreign()))
+
+    def get(self, name: str) -> type[T]:
+        """The class of that name. Raises `UnknownNameError`, with the nearest name."""
+        key = name.lower().replace("_", "-")
+        if key not in self.names():
+            raise UnknownNameError(self.kind, name, self.names())
+        foreign = self._foreign().get(key)
+        module = importlib.import_module(foreign or f"{self.package}.{key.replace('-', '_')}")
+        found = [
+            c
+            for _, c in inspect.getmembers(module, inspect.isclass)
+            if c.__module__ == module.__name__ and issubclass(c, self.base) and not c.__name__.startswith("_")
+        ]
+        if len(found) != 1:
+            raise TypeError(f"{module.__name__} must define exactly one public {self.base.__name__}, found {len(found)}")
+        return found[0]
+
+    def attribute(self, class_name: str) -> type[T]:
+        """Module-level ``__getattr__`` for a package: ``SASRec`` finds the class in ``sasrec.py``."""
+        for name in self.names():
+            if name.replace("-", "") == class_name.lower():
+                return self.get(name)
+        raise AttributeError(f"{self.package} has no {self.kind} {class_name!r}")
+
+    def _foreign(self) -> dict[str, str]:
+        return {e.name: e.module for e in entry_points(group=self.package)}
