@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tastemaker.data.split import Split
-from tastemaker.types import BoolArray, FloatArray, Progress, Query, quiet
+from tastemaker.errors import ConfigError, DataError, NotFittedError, UsageError, suggest
+from tastemaker.types import BoolArray, FloatArray, IntArray, Progress, Query, quiet
 
 
 class CollabConfig(BaseModel):
@@ -23,29 +25,73 @@ class CollaborativeModel(ABC):
     """Scores for every item of the catalogue, learned from interactions alone.
 
     ``SASRec(embedding_size=64).fit(split).score(queries)`` is ``[query, item]``, higher is better.
-    A subclass sets ``Config`` and writes ``_fit``, ``_score``, ``state`` and ``restore``.
+    A subclass sets ``Config`` and writes ``_fit``, ``_score``, ``_state`` and ``_restore``. It is only asked
+    about histories of known items, at least one of them: the rest is settled here, the same for all models.
     """
 
     Config: ClassVar[type[CollabConfig]] = CollabConfig
     config: CollabConfig
-    known_items: BoolArray
-    """``[item]``: True where training data had the item. Set by ``_fit``."""
+    item_counts: IntArray
+    """``[item]``: how often training data had the item. Set by ``fit``."""
 
     def __init__(self, config: CollabConfig | None = None, **settings: Any) -> None:
         """Take a ready config, or settings from which to make one, never both."""
+        if config is not None and settings:
+            raise ConfigError(f"{type(self).__name__}: give a config or settings ({', '.join(settings)}), not both")
+        if config is not None and not isinstance(config, self.Config):
+            raise ConfigError(f"{type(self).__name__} needs a {self.Config.__qualname__}, got {type(config).__name__}")
+        self.config = self._checked(settings) if config is None else config
 
     def fit(self, split: Split, *, seed: int = 0, progress: Progress = quiet) -> Self:
         """The same model, trained on ``split.train`` (early stopping on ``split.valid`` where it trains)."""
+        if split.train.height == 0:
+            raise DataError(f"split {split.name!r} of {split.dataset.name!r} has no training interactions")
+        items = split.train["item"].to_numpy()
+        self.item_counts = np.bincount(items, minlength=split.dataset.items.height).astype(np.int32)
+        self._fit(split, np.random.default_rng(seed), progress)
+        return self
 
     def score(self, queries: Sequence[Query]) -> FloatArray:
-        """``[query, item]`` over the whole catalogue; unknown history items are skipped. Raises `NotFittedError`."""
+        """``[query, item]`` over the whole catalogue; unknown history items are skipped. Raises `NotFittedError`.
+
+        Items never seen in training score below all others. A history without a known item is scored by popularity.
+        """
+        known = self.known_items
+        asked = [self._known_history(query) for query in queries]
+        scores = np.tile(self.item_counts.astype(np.float32), (len(asked), 1))
+        rows = [row for row, query in enumerate(asked) if query.history]
+        if rows:
+            scores[rows] = self._score([asked[row] for row in rows])
+        if len(asked) and not known.all():
+            scores[:, ~known] = scores[:, known].min(axis=1, keepdims=True) - 1
+        return scores
 
     def score_candidates(self, queries: Sequence[Query]) -> list[FloatArray]:
         """One array per query, aligned with ``query.candidates``."""
+        scores = self.score(queries)
+        return [row[np.asarray(q.candidates, dtype=np.int64)] for row, q in zip(scores, queries, strict=True)]
+
+    @property
+    def known_items(self) -> BoolArray:
+        """``[item]``: True where training data had the item. Raises `NotFittedError`."""
+        if not hasattr(self, "item_counts"):
+            raise NotFittedError(f"this {type(self).__name__} has not learned anything yet; call fit(split) first")
+        return self.item_counts > 0
 
     @property
     def item_vectors(self) -> FloatArray:
         """``[item, d]`` input embeddings; zero rows where ``known_items`` is False. Raises `UsageError` if it has none."""
+        raise UsageError(f"{type(self).__name__} has no item vectors; use a neural model such as sasrec")
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Everything learned, as named arrays: what `artifacts` writes."""
+        _ = self.known_items
+        return {"item_counts": self.item_counts, **self._state()}
+
+    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Undo ``state``."""
+        self.item_counts = np.asarray(state["item_counts"], dtype=np.int32)
+        self._restore({name: array for name, array in state.items() if name != "item_counts"})
 
     @abstractmethod
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None: ...
@@ -54,9 +100,24 @@ class CollaborativeModel(ABC):
     def _score(self, queries: Sequence[Query]) -> FloatArray: ...
 
     @abstractmethod
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Everything learned, as named arrays: what `artifacts` writes."""
+    def _state(self) -> dict[str, np.ndarray[Any, Any]]: ...
 
     @abstractmethod
-    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Undo ``state``."""
+    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None: ...
+
+    def _known_history(self, query: Query) -> Query:
+        known = self.known_items
+        history = tuple(i for i in query.history if 0 <= i < len(known) and known[i])
+        return query if len(history) == len(query.history) else replace(query, history=history)
+
+    def _checked(self, settings: dict[str, Any]) -> CollabConfig:
+        fields = self.Config.model_fields
+        for key in settings:
+            if key not in fields:
+                raise ConfigError(f"{type(self).__name__} has no setting {key!r}; {suggest(key, fields)}")
+        try:
+            return self.Config(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{type(self).__name__}.{where} = {first['input']!r}: {first['msg']}") from None

@@ -1,0 +1,178 @@
+"""A network over histories -> a trained sequence model: the loop, losses and early stopping all of them share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tastemaker.collab._windows import Windows
+from tastemaker.collab.base import CollabConfig, CollaborativeModel
+from tastemaker.data.split import Case, Split
+from tastemaker.errors import TrainingError
+from tastemaker.types import FloatArray, Progress, Query
+
+
+class SequenceConfig(CollabConfig):
+    """Settings all sequence models share."""
+
+    embedding_size: int = Field(64, ge=1)
+    max_history: int = Field(50, ge=1)
+    """Older history items are not read."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    loss: Literal["softmax", "bce"] = "softmax"
+    """``softmax`` over the whole catalogue, or ``bce`` against one uniform negative, as the papers trained."""
+    tie_weights: bool = False
+    """Whether item embeddings are the output weights too."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    shuffle_ties: bool = True
+    """Draw the order inside equal timestamps anew each epoch."""
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    batch_size: int = Field(64, ge=1)
+    epochs: int = Field(40, ge=1)
+    patience: int = Field(8, ge=1)
+    """Epochs without a better validation figure before training stops."""
+
+
+class Network(nn.Module):
+    """Item embeddings, a ``body`` from ``[b, t, d]`` to ``[b, t, d]`` that never looks ahead, and output weights."""
+
+    def __init__(self, n_items: int, config: SequenceConfig, body: nn.Module) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_items + 1, config.embedding_size, padding_idx=n_items)
+        nn.init.normal_(self.embedding.weight[:n_items], std=0.02 if config.tie_weights else 0.1)
+        self.output = None if config.tie_weights else nn.Linear(config.embedding_size, n_items, bias=False)
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        self.dropout = nn.Dropout(config.dropout)
+        self.body = body
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Hidden states ``[b, t, d]``; state t has read items 0 .. t."""
+        return cast(Tensor, self.body(self.dropout(self.embedding(items))))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """``[..., item]`` scores of the whole catalogue."""
+        return functional.linear(hidden, self.output_weight, self.bias)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """``[item, d]``."""
+        return self.embedding.weight[:-1] if self.output is None else self.output.weight
+
+
+class SequenceModel(CollaborativeModel):
+    """A `Network` trained to name the next item at every position. A subclass writes ``_body``."""
+
+    Config: ClassVar[type[CollabConfig]] = SequenceConfig
+    config: SequenceConfig
+    network: Network
+
+    @abstractmethod
+    def _body(self) -> nn.Module: ...
+
+    @property
+    def item_vectors(self) -> FloatArray:
+        """``[item, d]`` input embeddings; zero rows for unknown items."""
+        known = self.known_items
+        vectors = self.network.embedding.weight[:-1].detach().numpy().astype(np.float32)
+        return np.where(known[:, None], vectors, np.float32(0))
+
+    def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
+        # Dropout draws from torch's global generator: borrow it, and give it back as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**62)))
+            self.network = Network(len(self.item_counts), self.config, self._body())
+            self._train(split, rng, progress)
+        self.network.eval()
+
+    def _train(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
+        config = self.config
+        windows = Windows(split.train, config.max_history, shuffle_ties=config.shuffle_ties)
+        optimizer = torch.optim.AdamW(self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        best, best_epoch, kept = -1.0, 0, _copy(self.network)
+        for epoch in range(1, config.epochs + 1):
+            self.network.train()
+            for batch in windows.batches(rng, config.batch_size, padding=len(self.item_counts)):
+                loss = self._loss(torch.from_numpy(batch).long())
+                if not torch.isfinite(loss):
+                    raise TrainingError(f"{type(self).__name__}: loss is {loss.item()} in epoch {epoch}; lower learning_rate")
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+                optimizer.step()
+            figure = self.validate(split.valid) if split.valid else float(epoch)
+            if figure > best:
+                best, best_epoch, kept = figure, epoch, _copy(self.network)
+            stop = epoch - best_epoch >= config.patience
+            progress(type(self).__name__, config.epochs if stop else epoch, config.epochs, f"validation {figure:.4f}")
+            if stop:
+                break
+        self.network.load_state_dict(kept)
+
+    def _loss(self, batch: Tensor) -> Tensor:
+        """The mean over all positions whose next item is known."""
+        n_items = len(self.item_counts)
+        source, target = batch[:, :-1], batch[:, 1:]
+        real = target != n_items
+        hidden, wanted = self.network(source)[real], target[real]
+        if self.config.loss == "softmax":
+            return functional.cross_entropy(
+                self.network.logits(hidden), wanted, label_smoothing=self.config.label_smoothing
+            )
+        negative = torch.randint(n_items - 1, wanted.shape)
+        negative = negative + (negative >= wanted).long()
+        weight, bias = self.network.output_weight, self.network.bias
+        up = (hidden * weight[wanted]).sum(-1) + bias[wanted]
+        down = (hidden * weight[negative]).sum(-1) + bias[negative]
+        return -(functional.logsigmoid(up) + functional.logsigmoid(-down)).mean()
+
+    def validate(self, cases: Sequence[Case], n: int = 20) -> float:
+        """The expected HR@1 among ``n`` candidates, exact over all draws of uniform negatives outside the history."""
+        self.network.eval()
+        scores = self.score([case.query for case in cases])
+        return float(np.mean([expected_hit(row, case, n) for row, case in zip(scores, cases, strict=True)]))
+
+    def _score(self, queries: Sequence[Query]) -> FloatArray:
+        parts = [self._score_batch(queries[i : i + 512]) for i in range(0, len(queries), 512)]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _score_batch(self, queries: Sequence[Query]) -> FloatArray:
+        histories = [query.history[-self.config.max_history :] for query in queries]
+        items = np.full((len(histories), max(map(len, histories))), len(self.item_counts), dtype=np.int64)
+        for row, history in zip(items, histories, strict=True):
+            row[: len(history)] = history
+        last = torch.tensor([len(history) - 1 for history in histories])
+        hidden = self.network(torch.from_numpy(items))[torch.arange(len(histories)), last]
+        return functional.log_softmax(self.network.logits(hidden), dim=-1).numpy()
+
+    def _state(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {name: tensor.numpy().copy() for name, tensor in self.network.state_dict().items()}
+
+    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        with torch.random.fork_rng(devices=[]):
+            self.network = Network(len(self.item_counts), self.config, self._body())
+        self.network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()})
+        self.network.eval()
+
+
+def expected_hit(scores: FloatArray, case: Case, n: int) -> float:
+    """The chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history, ties split evenly."""
+    pool = np.ones(len(scores), dtype=bool)
+    pool[list(case.query.history)] = False
+    pool[case.positive] = False
+    size, drawn = int(pool.sum()), min(n - 1, int(pool.sum()))
+    beaten = float((scores[pool] < scores[case.positive]).sum() + 0.5 * (scores[pool] == scores[case.positive]).sum())
+    steps = np.arange(drawn)
+    return float(np.prod(np.clip(beaten - steps, 0, None) / (size - steps)))
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -1,0 +1,55 @@
+"""Training sequences -> shuffled batches of windows, each transition once per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from tastemaker.types import IntArray
+
+
+class Windows:
+    """Windows of ``length`` + 1 items over the users of ``train``; a window's last item is the next one's first.
+
+    Where a user is cut, and the order inside equal timestamps if ``shuffle_ties``, are drawn anew each epoch.
+    """
+
+    def __init__(self, train: pl.DataFrame, length: int, *, shuffle_ties: bool) -> None:
+        self.items = train["item"].to_numpy().astype(np.int64)
+        self.users = train["user"].to_numpy()
+        times = train["time"].fill_null(0).to_numpy()
+        self.times = times if shuffle_ties and not train["time"].has_nulls() else None
+        self.length = length
+        _, self.starts, self.sizes = np.unique(self.users, return_index=True, return_counts=True)
+
+    def batches(self, rng: np.random.Generator, size: int, padding: int) -> Iterator[IntArray]:
+        """One epoch: ``[window, length + 1]`` item numbers, padded on the right with ``padding``."""
+        cuts = self._cuts(rng)
+        if not len(cuts):
+            return
+        offsets = np.arange(self.length + 1)
+        ordered = np.append(self._ordered(rng), padding)
+        order = rng.permutation(len(cuts))
+        for begin in range(0, len(order), size):
+            chosen = cuts[order[begin : begin + size]]
+            index = chosen[:, :1] + offsets
+            index = np.where(index < chosen[:, 1:], index, len(ordered) - 1)
+            yield ordered[index[:, : int((chosen[:, 1] - chosen[:, 0]).max())]].astype(np.int32)
+
+    def _ordered(self, rng: np.random.Generator) -> IntArray:
+        if self.times is None:
+            return self.items
+        return self.items[np.lexsort((rng.random(len(self.items)), self.times, self.users))]
+
+    def _cuts(self, rng: np.random.Generator) -> IntArray:
+        """``[window, (begin, end)]`` rows; windows of fewer than two items teach nothing and are left out."""
+        first = rng.integers(1, self.length + 1, size=len(self.starts))
+        rows = []
+        for start, size, head in zip(self.starts, self.sizes, first, strict=True):
+            ends = np.arange(head, size - 1 + self.length, self.length).clip(max=size - 1)
+            begins = np.concatenate(([0], ends[:-1]))
+            rows.append(np.stack([start + begins, start + ends + 1], axis=1))
+        cuts = np.concatenate(rows)
+        return cuts[cuts[:, 1] - cuts[:, 0] >= 2]
