@@ -95,10 +95,9 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def checked_name(name: str) -> str:
-    """``name`` itself if it is safe as a file name on any system: ``[a-z0-9][a-z0-9._-]{0,63}``. Raises `UsageError`."""
+    """``name`` itself, if it is safe as a file name on any system. Raises `UsageError`."""
     if not _NAME.fullmatch(name) or name.endswith(".") or _DEVICES.fullmatch(name):
-        shown = ascii(name[:40])
-        raise UsageError(f"{shown} is not a name; use up to 64 of a-z 0-9 . _ - and begin with a letter or digit")
+        raise UsageError(f"{name[:40]!a} is not a name; use up to 64 of a-z 0-9 . _ - and begin with a letter or digit")
     return name
 
 
@@ -218,11 +217,11 @@ def _json_bytes(name: str, value: object) -> bytes:
         raise ArtifactError(f"{name!r} cannot be written as JSON: {_first_line(error)}") from error
     if len(data) > _MAX_JSON:
         raise ArtifactError(f"{name!r} is {len(data)} bytes of JSON, more than {_MAX_JSON}; save it as a table")
-    return data + b"\n"
+    return data
 
 
 def _parse_json(data: bytes, where: str) -> Any:
-    if len(data) > _MAX_JSON + 1:
+    if len(data) > _MAX_JSON:
         raise ArtifactError(f"{where}: {len(data)} bytes of JSON, more than {_MAX_JSON}; refused")
     try:
         return jsonlib.loads(data.decode(), parse_constant=_refuse_constant)
@@ -241,7 +240,8 @@ def _read_manifest(root: Path, path: object) -> _Manifest:
         raise ArtifactError(f"{path}: not saved by tastemaker, it has no {_MANIFEST}")
     value = _parse_json(_read(root / _MANIFEST, _MAX_JSON, path), f"{path}/{_MANIFEST}")
     if isinstance(value, dict) and value.get("format") != FORMAT:
-        raise ArtifactError(f"{path}: format {ascii(value.get('format'))[:20]} is not {FORMAT}; use the version of tastemaker that saved it")
+        found = ascii(value.get("format"))[:20]
+        raise ArtifactError(f"{path}: of format {found}, this version reads {FORMAT}; use the one that saved it")
     try:
         manifest = _Manifest.model_validate(value)
         for name in manifest.files:
@@ -254,7 +254,7 @@ def _read_manifest(root: Path, path: object) -> _Manifest:
 def _suffix(name: str) -> str:
     suffix = Path(name).suffix
     if suffix not in {".safetensors", ".parquet", ".json"}:
-        raise UsageError(f"{ascii(name[:40])} is not safetensors, parquet or JSON")
+        raise UsageError(f"{name[:40]!a} is not safetensors, parquet or JSON")
     return suffix
 
 
