@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from tastemaker.data import frames
+from tastemaker.errors import DataError, UsageError
 from tastemaker.types import IntArray
+
+if TYPE_CHECKING:
+    from tastemaker.data.split import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,3 +35,145 @@ class Dataset:
     users: pl.DataFrame
     notes: tuple[str, ...] = field(default=())
     """What reading changed or noticed, one sentence each: shown by ``describe``."""
+
+    @classmethod
+    def from_frames(
+        cls,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        *,
+        name: str,
+        notes: Sequence[str] = (),
+    ) -> Dataset:
+        """A dataset from frames with ``user_id``, ``item_id`` and, where known, ``rating``, ``time``, ``title`` ...
+
+        Any frame narwhals understands will do (polars, pandas, Arrow, DuckDB ...). Users and items are numbered in
+        the order of their own table; those that only interact follow, in order of appearance, without a title.
+
+        >>> import polars as pl
+        >>> Dataset.from_frames(pl.DataFrame({"user_id": ["u", "u"], "item_id": ["a", "b"]}), name="two").n_items
+        2
+        """
+        rows = frames.interaction_rows(interactions)
+        item_table, more_items = frames.entity_table(items, "item", rows["item_id"])
+        user_table, more_users = frames.entity_table(users, "user", rows["user_id"])
+        numbered = frames.numbered(rows, user_table, item_table)
+        return cls(name, numbered, item_table, user_table, (*notes, *more_items, *more_users))
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are, with or without interactions."""
+        return self.users.height
+
+    @property
+    def n_items(self) -> int:
+        """How many items the catalogue has, with or without interactions."""
+        return self.items.height
+
+    @property
+    def n_interactions(self) -> int:
+        """How many rows of interactions there are."""
+        return self.interactions.height
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """What each item is called, by item number; an item without a title goes by its id."""
+        pairs = zip(self.items["title"], self.items["item_id"], strict=True)
+        return [title if title.strip() else item_id for title, item_id in pairs]
+
+    def item_numbers(self, ids: Sequence[str]) -> IntArray:
+        """The numbers of these outside ids. Raises `UsageError` for an id the catalogue does not have."""
+        return _numbers(ids, self._item_of, "item", self.name)
+
+    def user_numbers(self, ids: Sequence[str]) -> IntArray:
+        """The numbers of these outside ids. Raises `UsageError` for a user never seen."""
+        return _numbers(ids, self._user_of, "user", self.name)
+
+    def history(self, user: int) -> IntArray:
+        """The user's items, oldest first."""
+        start, stop = self._offsets[user], self._offsets[user + 1]
+        return self._item_column[start:stop]
+
+    def filter(self, *, min_rating: float) -> Dataset:
+        """The interactions rated at least ``min_rating``; users, items and their numbers stay as they are."""
+        if self.interactions["rating"].null_count() == self.n_interactions:
+            raise UsageError(
+                f"{self.name} has no ratings, so min_rating={min_rating:g} cannot be applied; leave it out"
+            )
+        kept = self.interactions.filter(pl.col("rating") >= min_rating)
+        note = f"Kept {kept.height:,} of {self.n_interactions:,} interactions, those rated at least {min_rating:g}."
+        return self.with_interactions(kept, note)
+
+    def k_core(self, k: int) -> Dataset:
+        """What is left once users and items with fewer than ``k`` interactions are dropped, over and over; renumbered."""
+        users, items = (self.interactions[c].to_numpy() for c in ("user", "item"))
+        keep = np.ones(len(users), dtype=bool)
+        while True:
+            enough_users = np.bincount(users[keep], minlength=self.n_users) >= k
+            enough_items = np.bincount(items[keep], minlength=self.n_items) >= k
+            kept = keep & enough_users[users] & enough_items[items]
+            if kept.sum() == keep.sum():
+                break
+            keep = kept
+        note = f"Kept {int(keep.sum()):,} of {self.n_interactions:,} interactions, the {k}-core."
+        return self.with_interactions(self.interactions.filter(pl.Series(keep)), note).compact()
+
+    def compact(self) -> Dataset:
+        """The same interactions without the users and items that have none; numbers change."""
+        users, rows = frames.renumbered(self.users, self.interactions, "user")
+        items, rows = frames.renumbered(self.items, rows, "item")
+        return replace(self, interactions=rows, users=users, items=items)
+
+    def without_repeats(self) -> Dataset:
+        """Each user's first interaction with each item only."""
+        first = self.interactions.unique(["user", "item"], keep="first", maintain_order=True)
+        repeats = self.n_interactions - first.height
+        if not repeats:
+            return self
+        return self.with_interactions(first, f"Dropped {repeats:,} repeated interactions with the same item.")
+
+    def with_interactions(self, interactions: pl.DataFrame, note: str) -> Dataset:
+        """The same users and items with some of the interactions, and a note that says why."""
+        if interactions.is_empty():
+            raise DataError(f"no interactions are left in {self.name}: {note}")
+        return replace(self, interactions=interactions, notes=(*self.notes, note))
+
+    def split(self, name: str, **settings: Any) -> Split:
+        """Train, valid and test by a named protocol: ``dataset.split("leave-one-out", k_core=5)``."""
+        from tastemaker.data.splits import rules  # the rules build Splits of Datasets, so they load after this file
+
+        return rules.get(name).of(**settings).apply(self)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the content (not of name and notes): the same facts give the same hash, whatever the source."""
+        digest = hashlib.sha256()
+        for frame in (self.interactions, self.items, self.users):
+            frames.update(digest, frame)
+        return digest.hexdigest()
+
+    @cached_property
+    def _item_column(self) -> IntArray:
+        column: IntArray = self.interactions["item"].to_numpy()
+        return column
+
+    @cached_property
+    def _offsets(self) -> IntArray:
+        counts = np.bincount(self.interactions["user"].to_numpy(), minlength=self.n_users)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+    @cached_property
+    def _item_of(self) -> dict[str, int]:
+        return {item_id: i for i, item_id in enumerate(self.items["item_id"])}
+
+    @cached_property
+    def _user_of(self) -> dict[str, int]:
+        return {user_id: i for i, user_id in enumerate(self.users["user_id"])}
+
+
+def _numbers(ids: Sequence[str], known: dict[str, int], what: str, name: str) -> IntArray:
+    try:
+        return np.asarray([known[i] for i in ids], dtype=np.int32)
+    except KeyError as e:
+        raise UsageError(f"{name} has no {what} with id {e.args[0]!r}; it has {len(known):,} {what}s") from None

@@ -1,0 +1,148 @@
+"""Text files -> checked columns; every bad row is named by file and line, none disappears."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from tastemaker.data.readers._cells import Cell
+from tastemaker.errors import DataError
+
+LONGEST_LINE = 1_000_000
+CHUNK = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used, and why."""
+
+    path: Path
+    line: int
+    reason: str
+
+
+OnBadRow = Callable[[BadRow], None]
+Row = tuple[int, list[str] | str]
+"""A line number with the row's fields, or with the reason why it has none."""
+
+
+def refuse(bad: BadRow) -> None:
+    """The strict way: the first bad row is an error."""
+    raise DataError(bad.reason, bad.path, bad.line)
+
+
+def lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str, str]]:
+    r"""Each line's number, its text without the line end, and what is wrong with it (empty if nothing).
+
+    Lines end at LF, CRLF or CR and nowhere else: U+2028 and the like are part of a title.
+    """
+    try:
+        with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+            for number in itertools.count(1):
+                line = file.readline(LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > LONGEST_LINE:
+                    raise DataError(f"this line is longer than {LONGEST_LINE:,} characters", path, number)
+                yield number, line, _problem(line, encoding)
+    except OSError as e:
+        raise DataError(f"cannot be read: {e.strerror}", path) from None
+    except UnicodeError:
+        raise DataError(f"is not {encoding} text; say which encoding it has", path) from None
+
+
+def split_rows(path: Path, separator: str, width: int, *, encoding: str = "utf-8-sig", skip: int = 0) -> Iterator[Row]:
+    """Rows of a file in which the separator always separates: no quotes, no escapes. Blank lines are passed over."""
+    for number, line, problem in lines(path, encoding):
+        text = line.rstrip("\r\n")
+        if number <= skip or not text:
+            continue
+        fields = text.split(separator)
+        yield number, problem or (fields if len(fields) == width else _wrong_width(width, len(fields)))
+
+
+def csv_rows(path: Path, delimiter: str, *, encoding: str = "utf-8-sig", quote: str | None = '"') -> Iterator[Row]:
+    """Rows of a CSV file, the header among them, each with the line on which it begins."""
+    problems: dict[int, str] = {}
+
+    def feed() -> Iterator[str]:
+        for number, line, problem in lines(path, encoding):
+            if problem:
+                problems[number] = problem
+            yield line
+
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
+    reader = csv.reader(feed(), delimiter=delimiter, quotechar=quote, quoting=quoting, strict=True)
+    while True:
+        begins = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as e:
+            yield begins, f"is not well-formed CSV: {e}"
+            continue
+        found = next((problems[n] for n in range(begins, reader.line_num + 1) if n in problems), None)
+        problems.clear()
+        if fields:
+            yield begins, found or fields
+
+
+def typed(
+    path: Path, rows: Iterator[Row], columns: Sequence[str], cells: Sequence[Cell], bad: OnBadRow
+) -> pl.DataFrame:
+    """The rows as a frame of converted columns, one for each cell; bad rows go to ``bad`` in order of their lines."""
+    parts: list[pl.DataFrame] = []
+    while chunk := list(itertools.islice(rows, CHUNK)):
+        good: dict[str, list[str]] = {name: [] for name in columns}
+        numbers: list[int] = []
+        problems: list[BadRow] = []
+        for number, fields in chunk:
+            if isinstance(fields, list) and len(fields) != len(columns):
+                fields = _wrong_width(len(columns), len(fields))
+            if isinstance(fields, str):
+                problems.append(BadRow(path, number, fields))
+                continue
+            numbers.append(number)
+            for column, value in zip(good.values(), fields, strict=True):
+                column.append(value)
+        frame = pl.DataFrame(good, schema=dict.fromkeys(columns, pl.String))
+        part, wrong = _convert(frame, numbers, path, cells)
+        parts.append(part)
+        for problem in sorted(problems + wrong, key=lambda b: b.line):
+            bad(problem)
+    if not parts or not sum(p.height for p in parts):
+        raise DataError("there are no usable rows", path)
+    return pl.concat(parts)
+
+
+def _convert(
+    frame: pl.DataFrame, numbers: list[int], path: Path, cells: Sequence[Cell]
+) -> tuple[pl.DataFrame, list[BadRow]]:
+    checks = frame.select(c.ok().alias(c.column) for c in cells)
+    fine = pl.select(pl.all_horizontal(checks.get_columns())).to_series()
+    wrong: list[BadRow] = []
+    for row in (~fine).arg_true():
+        cell = next(c for c in cells if not checks[c.column][row])
+        value = frame[cell.column][row]
+        shown = value if len(value) <= 40 else value[:40] + "..."
+        wrong.append(BadRow(path, numbers[row], f"{cell.column} {shown!r} {cell.reason()}"))
+    return frame.filter(fine).select(c.value().alias(c.column) for c in cells), wrong
+
+
+def _problem(line: str, encoding: str) -> str:
+    if "\0" in line:
+        return "holds a NUL character"
+    if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
+        return f"is not {encoding.removesuffix('-sig')} text; say which encoding the file has"
+    return ""
+
+
+def _wrong_width(expected: int, found: int) -> str:
+    return f"has {found} fields where {expected} are expected"
