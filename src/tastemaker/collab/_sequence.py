@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, sampled_binary
 from tastemaker.collab._windows import Windows
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
 from tastemaker.data.split import Case, Split
@@ -30,7 +31,6 @@ class SequenceConfig(CollabConfig):
     """``softmax`` over the whole catalogue, or ``bce`` against one uniform negative, as the papers trained."""
     tie_weights: bool = False
     """Whether item embeddings are the output weights too."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
     shuffle_ties: bool = True
     """Draw the order inside equal timestamps anew each epoch."""
     learning_rate: float = Field(2e-3, gt=0)
@@ -50,7 +50,7 @@ class Network(nn.Module):
         nn.init.normal_(self.embedding.weight[:n_items], std=0.02 if config.tie_weights else 0.1)
         self.output = None if config.tie_weights else nn.Linear(config.embedding_size, n_items, bias=False)
         self.bias = nn.Parameter(torch.zeros(n_items))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.body = body
 
     def forward(self, items: Tensor) -> Tensor:
@@ -122,16 +122,8 @@ class SequenceModel(CollaborativeModel):
         source, target = batch[:, :-1], batch[:, 1:]
         real = target != n_items
         hidden, wanted = self.network(source)[real], target[real]
-        if self.config.loss == "softmax":
-            return functional.cross_entropy(
-                self.network.logits(hidden), wanted, label_smoothing=self.config.label_smoothing
-            )
-        negative = torch.randint(n_items - 1, wanted.shape)
-        negative = negative + (negative >= wanted).long()
-        weight, bias = self.network.output_weight, self.network.bias
-        up = (hidden * weight[wanted]).sum(-1) + bias[wanted]
-        down = (hidden * weight[negative]).sum(-1) + bias[negative]
-        return -(functional.logsigmoid(up) + functional.logsigmoid(-down)).mean()
+        loss = catalogue_cross_entropy if self.config.loss == "softmax" else sampled_binary
+        return loss(hidden, self.network.output_weight, self.network.bias, wanted)
 
     def validate(self, cases: Sequence[Case], n: int = 20) -> float:
         """The expected HR@1 among ``n`` candidates, exact over all draws of uniform negatives outside the history."""

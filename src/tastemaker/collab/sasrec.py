@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tastemaker.collab._losses import dropout
 from tastemaker.collab._sequence import SequenceConfig, SequenceModel
 from tastemaker.collab.base import CollabConfig
 
@@ -66,4 +67,4 @@ class _Block(nn.Module):
         return self.merge((weight @ value).transpose(1, 2).reshape(b, t, d))
 
     def _drop(self, hidden: Tensor) -> Tensor:
-        return functional.dropout(hidden, self.dropout, self.training)
+        return dropout(hidden, self.dropout, self.training)
