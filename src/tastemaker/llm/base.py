@@ -15,7 +15,7 @@ class LanguageModel(ABC):
 
     Both verbs take many prompts and answer in their order; the answer to one prompt does not depend on the others
     in the batch. The same call gives the same answer. `PromptError` means the question was wrong (lists that do
-    not match, slots without vectors, a prompt too long), `LanguageModelError` that the model could not answer.
+    not match, slots without their vectors, no room), `LanguageModelError` that this model cannot answer it.
     What every model must keep to is written as tests in `tastemaker.testing.llm`; inherit them for a new one.
     """
 
@@ -45,6 +45,6 @@ class LanguageModel(ABC):
 
 
 def aligned(prompts: Sequence[Prompt], lists: Sequence[Sequence[Prompt]], what: str) -> None:
-    """Raise `PromptError` unless there is one list of ``what`` (continuations, choices) for each prompt."""
+    """Nothing, if there is one list of ``what`` (continuations, choices) for each prompt; else `PromptError`."""
     if len(prompts) != len(lists):
         raise PromptError(f"{len(prompts)} prompts with {len(lists)} lists of {what}; give one list for each prompt")

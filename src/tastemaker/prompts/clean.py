@@ -11,8 +11,7 @@ LIMIT = 200
 # Characters that print nothing although Unicode files them under letters and marks: the combining grapheme joiner,
 # Hangul and Khmer fillers, and the variation selectors, 256 of which can spell out a hidden message.
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
-_SELECTORS = map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
-_INVISIBLE = frozenset(_FILLERS).union(_SELECTORS)
+_INVISIBLE = frozenset(_FILLERS).union(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 _YEAR = re.compile(r" ?\([0-9]{4}\)(?: \(T?V\))?$")
 _ARTICLE_LAST = re.compile(r"(?P<title>.+?), (?P<article>The|An|A)(?P<alternative> \(.*\))?$")
 
