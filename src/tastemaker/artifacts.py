@@ -192,9 +192,11 @@ def _file(name: str, suffix: str) -> str:
 
 
 def _array_bytes(name: str, arrays: Mapping[str, Array]) -> bytes:
+    if "__metadata__" in arrays:
+        raise ArtifactError(f"{name!r} has an array '__metadata__', a word of the file format; give it another name")
     for key, array in arrays.items():
         _require_numbers(f"array {key!r} of {name!r}", array)
-    return safetensors_numpy.save({key: np.ascontiguousarray(array) for key, array in arrays.items()})
+    return safetensors_numpy.save({key: np.asarray(array, order="C") for key, array in arrays.items()})
 
 
 def _require_numbers(what: str, array: Array) -> None:
