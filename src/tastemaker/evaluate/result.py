@@ -1,0 +1,148 @@
+"""What one measured claim says: the schema of a file under results/, read back strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tastemaker.errors import DataError
+from tastemaker.evaluate.significance import Interval
+from tastemaker.evaluate.system import Kind
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+
+class Slots(_Part):
+    """By the position in which candidates are shown, first position first."""
+
+    n: tuple[int, ...]
+    """How many cases had the positive there."""
+    hit: tuple[float, ...]
+    """HR@1 of those cases."""
+    picked: tuple[float, ...]
+    """How often the system put the item shown there first."""
+
+
+class Bin(_Part):
+    """The cases in which the system was about so sure of its first choice."""
+
+    n: int
+    confidence: float
+    hit: float
+
+
+class Calibration(_Part):
+    """Confidence against hit rate."""
+
+    ece: float
+    bins: tuple[Bin, ...]
+
+
+class Row(_Part):
+    """One system."""
+
+    system: str
+    kind: Kind
+    metrics: dict[str, float]
+    ci95: dict[str, Interval]
+    draws: int = 1
+    """Candidate lists per user."""
+    seeds: tuple[int, ...] = ()
+    """Of the trained copies the row is the mean of."""
+    by_seed: dict[str, tuple[float, ...]] = {}
+    """Each metric for each of the seeds, where there are several."""
+    seconds_per_1000: float | None = None
+    """What 1,000 recommendations took on the machine named."""
+    slots: Slots | None = None
+    calibration: Calibration | None = None
+    notes: str = ""
+
+
+class Pair(_Part):
+    """One system against another on the same users and draws."""
+
+    a: str
+    b: str
+    metric: str
+    delta: float
+    """Mean of a less mean of b, on the draws both have."""
+    ci95: Interval
+    p: float
+    p_holm: float = 1.0
+    """Corrected for all the pairs of this result."""
+    test: str = ""
+    """``mcnemar`` (exact) where every user has one yes-or-no outcome, else ``sign-flip`` over users."""
+    draws: int = 1
+    a_mean: float | None = None
+    b_mean: float | None = None
+    users: tuple[int, int, int] | None = None
+    """How many users are better off with a, alike, better off with b."""
+    best_non_llm: bool = False
+    """True where b is the best row without a language model."""
+
+
+class Run(_Part):
+    """What one system, or one seed of it, was and took."""
+
+    system: str
+    kind: Kind
+    seed: int | None
+    draws: int
+    seconds: float
+    recommendations: int
+    probabilities: bool
+    """Whether the softmax of its scores means something."""
+    notes: str = ""
+
+
+class Result(_Part):
+    """One evaluation, whole: what was measured, on what, by which command, and every row."""
+
+    name: str
+    protocol: str
+    command: str
+    commit: str
+    data_hash: str
+    candidates_hash: str | None
+    n: int
+    """Cases; with one case a user, as in all present protocols, users."""
+    seeds: tuple[int, ...]
+    machine: str
+    seconds: float
+    rows: tuple[Row, ...] = Field(min_length=1)
+    paired: tuple[Pair, ...]
+    metrics: tuple[str, ...] = ()
+    """In the order of the table; the first is the headline."""
+    describes: str = ""
+    """The protocol in numbers."""
+    focus: str = ""
+    part: str = "test"
+    settings: dict[str, Any] = {}
+    """Of the protocol."""
+    runs: tuple[Run, ...] = ()
+    outcomes_sha256: str | None = None
+    """Of the parquet file beside this one, which has the outcome of every case."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The metrics to show, headline first."""
+        return self.metrics or tuple(dict.fromkeys(name for row in self.rows for name in row.metrics))
+
+
+def read_result(path: str | Path) -> Result:
+    """The result in that file. Raises `DataError` if it is not one."""
+    try:
+        return Result.model_validate(json.loads(Path(path).read_bytes()))
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", path) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"is not a result: {where}: {first['msg']}", path) from error
+    except ValueError as error:
+        raise DataError(f"is not a result: not JSON ({error})", path) from error

@@ -1,0 +1,81 @@
+"""A model, a method or a function -> System: what an evaluation puts into one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tastemaker.collab.base import CollaborativeModel
+from tastemaker.types import BoolArray, FloatArray, Query, Ranking
+
+Kind = Literal["trivial", "collaborative", "llm"]
+KINDS: tuple[Kind, ...] = ("trivial", "collaborative", "llm")
+"""In the order tables show them."""
+
+
+@dataclass(frozen=True)
+class System:
+    """Something to be judged. Systems that share a name and differ in ``seed`` are averaged into one row."""
+
+    name: str
+    kind: Kind
+    score: Callable[[Sequence[Query]], Sequence[FloatArray]]
+    """One array per query, aligned with ``query.candidates``, or with the catalogue where there are none; higher is
+    better. All NaN says "no answer", which counts as a miss; minus infinity says "never"."""
+    valid: Callable[[Sequence[Query]], BoolArray] | None = None
+    """For systems that repair their answers: asked right after ``score``, with the same queries, whether each
+    answer was one of the candidates before the repair. Without it, every answer is valid."""
+    draws: int | None = None
+    """How many of the candidate draws to judge it on, if not all: the costly ones make do with the first few."""
+    seed: int | None = None
+    """Of its training, where several were trained."""
+    probabilities: bool | None = None
+    """Whether the softmax of its scores means something, so that calibration is shown. None: unless trivial."""
+    notes: str = ""
+    """One sentence for the table: settings, what it was tuned on."""
+
+    @classmethod
+    def of_model(
+        cls,
+        name: str,
+        model: CollaborativeModel,
+        kind: Kind = "collaborative",
+        *,
+        draws: int | None = None,
+        seed: int | None = None,
+        notes: str = "",
+    ) -> System:
+        """A fitted collaborative model as a row."""
+
+        def score(queries: Sequence[Query]) -> Sequence[FloatArray]:
+            return model.score_candidates(queries) if queries[0].candidates else list(model.score(queries))
+
+        return cls(name, kind, score, draws=draws, seed=seed, notes=notes)
+
+    @classmethod
+    def of_rankings(
+        cls,
+        name: str,
+        rank: Callable[[Sequence[Query]], Sequence[Ranking]],
+        kind: Kind = "llm",
+        *,
+        draws: int | None = None,
+        seed: int | None = None,
+        notes: str = "",
+    ) -> System:
+        """Anything that ranks the candidates as a row; those it leaves out tie for last, an empty ranking is a miss."""
+
+        def score(queries: Sequence[Query]) -> list[FloatArray]:
+            return [_scores(q, r) for q, r in zip(queries, rank(queries), strict=True)]
+
+        return cls(name, kind, score, draws=draws, seed=seed, notes=notes)
+
+
+def _scores(query: Query, ranking: Ranking) -> FloatArray:
+    if not ranking.items:
+        return np.full(len(query.candidates), np.nan, dtype=np.float32)
+    known = dict(zip(ranking.items, ranking.scores, strict=True))
+    return np.array([known.get(item, -np.inf) for item in query.candidates], dtype=np.float32)
