@@ -240,7 +240,7 @@ def _read_manifest(root: Path, path: object) -> _Manifest:
         raise ArtifactError(f"{path}: no such directory")
     if not (root / _MANIFEST).is_file():
         raise ArtifactError(f"{path}: not saved by tastemaker, it has no {_MANIFEST}")
-    value = _parse_json(_read(root / _MANIFEST, _MAX_JSON, path), f"{path}/{_MANIFEST}")
+    value = _parse_json(_read(root / _MANIFEST, path), f"{path}/{_MANIFEST}")
     if isinstance(value, dict) and value.get("format") != FORMAT:
         found = ascii(value.get("format"))[:20]
         raise ArtifactError(f"{path}: of format {found}, this version reads {FORMAT}; use the one that saved it")
@@ -273,17 +273,20 @@ def _walk(root: Path, path: object) -> Iterator[str]:
 
 
 def _verified(root: Path, name: str, entry: _Entry, path: object) -> bytes:
-    data = _read(root / name, entry.size, path)
-    if len(data) != entry.size or _sha256(data) != entry.sha256:
+    data = _read(root / name, path, size=entry.size)
+    if _sha256(data) != entry.sha256:
         raise ArtifactError(f"{path}/{name}: damaged, its bytes are not those that were saved; copy or save it anew")
     return data
 
 
-def _read(file: Path, limit: int, path: object) -> bytes:
-    """At most ``limit`` bytes and one more, by which the caller sees that there are too many."""
+def _read(file: Path, path: object, *, size: int | None = None) -> bytes:
+    """A file of ``size`` bytes, or, without it, of at most `_MAX_JSON`; a wrong size is refused before reading."""
     try:
         with file.open("rb") as stream:
-            return stream.read(limit + 1)
+            found = os.fstat(stream.fileno()).st_size
+            if found != size if size is not None else found > _MAX_JSON:
+                raise ArtifactError(f"{path}: {file.name} is damaged, it has {found} bytes; copy or save it anew")
+            return stream.read()
     except OSError as error:
         raise ArtifactError(f"{path}: {file.name} cannot be read ({error.strerror or error})") from error
 
