@@ -6,43 +6,95 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tastemaker.data import sources
 from tastemaker.data.candidates import CandidateSet
 from tastemaker.data.dataset import Dataset
+from tastemaker.data.describe import Description, SplitDescription, describe, describe_split
 from tastemaker.data.readers import readers
 from tastemaker.data.readers.base import Reader, SplitReader
 from tastemaker.data.split import Case, Split
-from tastemaker.errors import UsageError
+from tastemaker.data.splits import rules
+from tastemaker.errors import DataError, UnknownNameError, UsageError
 from tastemaker.types import Progress, quiet
 
-__all__ = ["CandidateSet", "Case", "Dataset", "Split", "load_dataset", "load_split", "readers"]
+__all__ = [
+    "CandidateSet",
+    "Case",
+    "Dataset",
+    "Description",
+    "Split",
+    "SplitDescription",
+    "describe",
+    "describe_split",
+    "load_dataset",
+    "load_split",
+    "locate",
+    "readers",
+    "rules",
+]
+
+StrPath = str | os.PathLike[str]
 
 
 def load_dataset(
-    name: str | os.PathLike[str], path: str | os.PathLike[str] | None = None, progress: Progress = quiet, **options: Any
+    name_or_path: StrPath, path: StrPath | None = None, progress: Progress = quiet, **options: Any
 ) -> Dataset:
-    """The named dataset, or what is at a path.
+    """The named dataset, or what lies at a path: files of a known format, or a dataset that was saved.
 
-    The files are taken from ``path``, else from the folder of that name under ``$TASTEMAKER_DATA``, else fetched once
-    into the cache. ``options`` go to the reader.
+    A named one is read from ``path``, else from the folder of that name under ``$TASTEMAKER_DATA``, else fetched once
+    into the cache. ``options`` go to the reader. Raises `DataError`, `SourceError` or `UnknownNameError`.
+
+    ``load_dataset("ml-100k")``, ``load_dataset("my.csv")``, ``load_dataset("my.csv", columns={"item_id": "asin"})``
     """
-    reader = readers.get(str(name))()
-    return reader.read(_located(str(name), reader, path, progress), **options)
+    name = _known(name_or_path)
+    if name is not None:
+        return readers.get(name)().read(locate(name, path, progress), **options)
+    there = Path(name_or_path)
+    if (there / "manifest.json").is_file():
+        return Dataset.load(there)
+    for known in readers.names():
+        if readers.get(known).recognises(there):
+            return readers.get(known)().read(there, **options)
+    raise DataError(f"is no format that is recognised; name one of {', '.join(readers.names())}", there)
 
 
-def load_split(
-    name: str | os.PathLike[str], path: str | os.PathLike[str] | None = None, progress: Progress = quiet, **options: Any
-) -> Split:
+def load_split(name: str, path: StrPath | None = None, progress: Progress = quiet, **options: Any) -> Split:
     """A split that was released ready-made: ``load_split("llara-movielens", path)``."""
-    reader = readers.get(str(name))()
+    reader = readers.get(name)()
     if not isinstance(reader, SplitReader):
-        raise UsageError(f"{name} is not a ready-made split; load it as a dataset and split that")
-    return reader.read_split(_located(str(name), reader, path, progress), **options)
+        ready = [n for n in readers.names() if issubclass(readers.get(n), SplitReader)]
+        raise UsageError(f"{name} is not split already; ready-made splits: {', '.join(ready)}")
+    return reader.read_split(locate(name, path, progress), **options)
 
 
-def _located(name: str, reader: Reader, path: str | os.PathLike[str] | None, progress: Progress) -> Path:
+def locate(name: str, path: StrPath | None = None, progress: Progress = quiet) -> Path:
+    """Where a named dataset's files are, fetched if need be: what ``tastemaker data fetch NAME --from PATH`` runs.
+
+    ``path`` may also be an archive fetched by hand: it is verified and unpacked into the cache.
+    """
+    reader: type[Reader] = readers.get(name)
     if path is not None:
-        return Path(path)
+        given = Path(path)
+        if not given.exists():
+            raise DataError("there is nothing here", given)
+        packed = bool(reader.sources) and given.suffix in (".zip", ".whl")
+        return sources.adopt(reader.sources, given, name=name) if packed else given
     root = os.environ.get("TASTEMAKER_DATA")
     if root and (Path(root) / name).is_dir():
         return Path(root) / name
-    raise UsageError(f"{name} cannot be fetched; say where its files are: tastemaker data fetch {name} --from PATH")
+    if not reader.sources:
+        raise UsageError(f"{name} cannot be fetched: say where its files are, or put them into $TASTEMAKER_DATA/{name}")
+    return sources.fetch(reader.sources, progress, name=name)
+
+
+def _known(name_or_path: StrPath) -> str | None:
+    """The reader's name, or None for a path that exists. A name wins: ``./ml-100k`` is how to say the path."""
+    text = os.fspath(name_or_path)
+    names = readers.names()
+    if text.lower().replace("_", "-") in names:
+        return text
+    if Path(text).exists():
+        return None
+    if os.sep in text or Path(text).suffix:
+        raise DataError("there is nothing here", text)
+    raise UnknownNameError(readers.kind, text, names)

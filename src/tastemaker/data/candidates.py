@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import polars as pl
 
+from tastemaker.artifacts import write_atomic
 from tastemaker.data.split import Case
-from tastemaker.errors import UsageError
+from tastemaker.errors import ArtifactError, UsageError
 from tastemaker.types import IntArray, Item, Query
 
 Exclude = Literal["history", "window"]
@@ -101,6 +106,39 @@ class CandidateSet:
             replace(c.query, candidates=tuple(Item(i) for i in shown))
             for c, shown in zip(cases, self.items[draw].tolist(), strict=True)
         ]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one Parquet file: a row for each list, with everything `load` needs. Raises `ArtifactError`."""
+        draws, cases, n = self.items.shape
+        table = pl.DataFrame(
+            {
+                "draw": np.repeat(np.arange(draws, dtype=np.int32), cases),
+                "case": np.tile(np.arange(cases, dtype=np.int32), draws),
+                "positive": np.tile(self.positives, draws),
+                "items": pl.Series(self.items.reshape(-1, n), dtype=pl.Array(pl.Int32, n)),
+            }
+        )
+        about = {"seed": str(self.seed), "rule": self.rule, "hash": self.hash}
+        buffer = io.BytesIO()
+        table.write_parquet(buffer, metadata=about)
+        write_atomic(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CandidateSet:
+        """The candidate set that `save` wrote, checked against its hash. Raises `ArtifactError`."""
+        try:
+            about = pl.read_parquet_metadata(Path(path))
+            table = pl.read_parquet(Path(path), columns=["draw", "case", "positive", "items"])
+            cases = int(table["case"].n_unique())
+            lists = table["items"].to_numpy().astype(np.int32)
+            items = lists.reshape(-1, cases, lists.shape[1])
+            found = cls(items, table["positive"].to_numpy()[:cases], int(about["seed"]), about["rule"])
+            intact = found.hash == about["hash"]
+        except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, IndexError, ZeroDivisionError) as e:
+            raise ArtifactError(f"{path}: not a candidate set that can be read ({str(e).splitlines()[0]})") from None
+        if not intact:
+            raise ArtifactError(f"{path}: damaged, its lists do not match their hash; draw them again")
+        return found
 
     @cached_property
     def hash(self) -> str:

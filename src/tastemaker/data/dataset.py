@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from tastemaker import artifacts
 from tastemaker.data import frames
-from tastemaker.errors import DataError, UsageError
+from tastemaker.errors import ArtifactError, DataError, UsageError
 from tastemaker.types import IntArray
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class Dataset:
         return self.with_interactions(kept, note)
 
     def k_core(self, k: int) -> Dataset:
-        """What is left once users and items with fewer than ``k`` interactions are dropped, over and over; renumbered."""
+        """What is left, renumbered, once users and items with fewer than ``k`` interactions are dropped until none is."""
         users, items = (self.interactions[c].to_numpy() for c in ("user", "item"))
         keep = np.ones(len(users), dtype=bool)
         while True:
@@ -144,6 +146,28 @@ class Dataset:
         from tastemaker.data.splits import rules  # the rules build Splits of Datasets, so they load after this file
 
         return rules.get(name).of(**settings).apply(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the dataset as a verified directory. Raises `ArtifactError`."""
+        tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
+        about = {"name": self.name, "notes": list(self.notes), "hash": self.hash}
+        artifacts.save(path, kind="dataset", json={"about": about}, frames=tables)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Dataset:
+        """The dataset that `save` wrote, to the last byte. Raises `ArtifactError`."""
+        found = artifacts.load(path, "dataset")
+        about = found.json("about")
+        interactions, items, users = (found.frame(name) for name in ("interactions", "items", "users"))
+        try:
+            data = cls(str(about["name"]), interactions, items, users, tuple(map(str, about["notes"])))
+            frames.check_numbered(interactions, users, items)
+            intact = data.hash == about["hash"]
+        except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as e:
+            raise ArtifactError(f"{path}: not a dataset that this version reads: {e}") from None
+        if not intact:
+            raise ArtifactError(f"{path}: its tables are not those of the dataset it names; save it again")
+        return data
 
     @cached_property
     def hash(self) -> str:

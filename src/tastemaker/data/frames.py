@@ -83,6 +83,22 @@ def numbered(rows: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> pl
     return rows.select("user", "item", "rating", "time").sort("user", "time", maintain_order=True, nulls_last=True)
 
 
+def check_numbered(rows: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> None:
+    """Raise ``ValueError`` unless these are the three tables of a `Dataset`."""
+    schema = {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "time": pl.Int64}
+    if dict(rows.schema) != schema or rows.is_empty():
+        raise ValueError(f"interactions have columns {dict(rows.schema)}")
+    texts = ((users, "user_id"), (items, "item_id"), (items, "title"))
+    if any(table.schema.get(c) != pl.String or table[c].null_count() for table, c in texts):
+        raise ValueError("a table lacks its ids or titles")
+    for what, table in (("user", users), ("item", items)):
+        numbers = rows[what]
+        if numbers.null_count() or not numbers.is_between(0, table.height - 1).all():
+            raise ValueError(f"interactions name {what}s that have no row")
+    if not rows["user"].is_sorted():
+        raise ValueError("interactions are not sorted by user")
+
+
 def renumbered(table: pl.DataFrame, rows: pl.DataFrame, what: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The users or items that ``rows`` mention, and the rows with their new numbers."""
     kept = rows[what].unique().sort()

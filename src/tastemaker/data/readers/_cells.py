@@ -12,6 +12,7 @@ from tastemaker.data.frames import BAD_ID, LAST_SECOND
 WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
 DECIMAL = r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$"
 """ASCII digits only: no underscores, exponents, signs or zeros in front, nan or inf, full-width digits."""
+ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|\+00:00)?)?$"
 
 
 class Cell(Protocol):
@@ -145,7 +146,7 @@ class Text:
 
     def ok(self) -> pl.Expr:
         """Always."""
-        return pl.lit(value=True)
+        return pl.col(self.column).is_not_null()
 
     def value(self) -> pl.Expr:
         """Without spaces around it."""
@@ -154,3 +155,48 @@ class Text:
     def reason(self) -> str:
         """Never used: all text is fine."""
         return "is not text"
+
+
+@dataclass(frozen=True, slots=True)
+class Milliseconds:
+    """A moment in milliseconds since 1970, cut to seconds."""
+
+    column: str
+    optional: bool = False
+
+    def ok(self) -> pl.Expr:
+        """Plain digits, between 1970 and 2100; or empty where that is allowed."""
+        return Whole(self.column, 0, LAST_SECOND * 1000 - 1, self.optional).ok()
+
+    def value(self) -> pl.Expr:
+        """As int64 seconds, null where empty."""
+        return Whole(self.column).value() // 1000
+
+    def reason(self) -> str:
+        """What a bad time is not."""
+        return "is not a time in milliseconds between 1970 and 2100"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date, or a date and time in UTC: ``2024-05-01``, ``2024-05-01T12:30:00Z``."""
+
+    column: str
+    optional: bool = False
+
+    def ok(self) -> pl.Expr:
+        """A real date between 1970 and 2100; or empty where that is allowed."""
+        text = pl.col(self.column)
+        fine = text.str.contains(ISO) & self.value().is_between(0, LAST_SECOND - 1)
+        return (fine.fill_null(value=False) | (text == "")) if self.optional else fine.fill_null(value=False)
+
+    def value(self) -> pl.Expr:
+        """As int64 seconds, null where empty."""
+        text = pl.col(self.column).str.replace("T", " ", literal=True).str.replace(r"(\.[0-9]+)?(Z|\+00:00)?$", "")
+        forms = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
+        days = (text.str.to_datetime(form, strict=False, time_unit="us") for form in forms)
+        return pl.coalesce(days).dt.epoch("s")
+
+    def reason(self) -> str:
+        """What a bad time is not."""
+        return "is not a date between 1970 and 2100 (2024-05-01 or 2024-05-01T12:30:00Z)"

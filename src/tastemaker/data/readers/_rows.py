@@ -16,6 +16,8 @@ from tastemaker.errors import DataError
 
 LONGEST_LINE = 1_000_000
 CHUNK = 50_000
+LINE = "\n"
+"""The column of line numbers in what `typed` returns; no file has a column of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,29 +99,28 @@ def csv_rows(path: Path, delimiter: str, *, encoding: str = "utf-8-sig", quote: 
 def typed(
     path: Path, rows: Iterator[Row], columns: Sequence[str], cells: Sequence[Cell], bad: OnBadRow
 ) -> pl.DataFrame:
-    """The rows as a frame of converted columns, one for each cell; bad rows go to ``bad`` in order of their lines."""
+    """The rows as a frame of their lines and one converted column for each cell; bad rows go to ``bad``, in order."""
     parts: list[pl.DataFrame] = []
     while chunk := list(itertools.islice(rows, CHUNK)):
-        good: dict[str, list[str]] = {name: [] for name in columns}
-        numbers: list[int] = []
-        problems: list[BadRow] = []
-        for number, fields in chunk:
-            if isinstance(fields, list) and len(fields) != len(columns):
-                fields = _wrong_width(len(columns), len(fields))
-            if isinstance(fields, str):
-                problems.append(BadRow(path, number, fields))
-                continue
-            numbers.append(number)
-            for column, value in zip(good.values(), fields, strict=True):
-                column.append(value)
-        frame = pl.DataFrame(good, schema=dict.fromkeys(columns, pl.String))
-        part, wrong = _convert(frame, numbers, path, cells)
+        whole = [(number, fields) for number, fields in chunk if len(fields) == len(columns) and type(fields) is list]
+        frame = pl.DataFrame([f for _, f in whole], schema=dict.fromkeys(columns, pl.String), orient="row")
+        part, problems = _convert(frame, [number for number, _ in whole], path, cells)
+        if len(whole) < len(chunk):
+            problems += _misshapen(chunk, len(columns), path)
         parts.append(part)
-        for problem in sorted(problems + wrong, key=lambda b: b.line):
+        for problem in sorted(problems, key=lambda b: b.line):
             bad(problem)
     if not parts or not sum(p.height for p in parts):
         raise DataError("there are no usable rows", path)
     return pl.concat(parts)
+
+
+def unique(table: pl.DataFrame, key: str, path: Path, bad: OnBadRow) -> pl.DataFrame:
+    """The table without its line numbers and without rows whose key an earlier row has; those go to ``bad``."""
+    again = table.filter(~pl.col(key).is_first_distinct())
+    for line, value in again.select(LINE, key).iter_rows():
+        bad(BadRow(path, line, f"{key} {value!r} has been described on an earlier line"))
+    return table.filter(pl.col(key).is_first_distinct()).drop(LINE)
 
 
 def _convert(
@@ -133,7 +134,8 @@ def _convert(
         value = frame[cell.column][row]
         shown = value if len(value) <= 40 else value[:40] + "..."
         wrong.append(BadRow(path, numbers[row], f"{cell.column} {shown!r} {cell.reason()}"))
-    return frame.filter(fine).select(c.value().alias(c.column) for c in cells), wrong
+    where = pl.Series(LINE, numbers, dtype=pl.Int64)
+    return frame.with_columns(where).filter(fine).select(LINE, *(c.value().alias(c.column) for c in cells)), wrong
 
 
 def _problem(line: str, encoding: str) -> str:
@@ -142,6 +144,12 @@ def _problem(line: str, encoding: str) -> str:
     if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
         return f"is not {encoding.removesuffix('-sig')} text; say which encoding the file has"
     return ""
+
+
+def _misshapen(chunk: Sequence[Row], width: int, path: Path) -> list[BadRow]:
+    reasons = [(n, f if isinstance(f, str) else _wrong_width(width, len(f))) for n, f in chunk]
+    broken = [isinstance(f, str) or len(f) != width for _, f in chunk]
+    return [BadRow(path, n, reason) for (n, reason), is_broken in zip(reasons, broken, strict=True) if is_broken]
 
 
 def _wrong_width(expected: int, found: int) -> str:

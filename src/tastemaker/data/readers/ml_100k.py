@@ -10,12 +10,18 @@ import polars as pl
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.readers._cells import Cell, Decimal, Seconds, Text, Whole, WholeId
 from tastemaker.data.readers._movielens import GENRES, year
-from tastemaker.data.readers._rows import refuse, split_rows, typed
+from tastemaker.data.readers._rows import refuse, split_rows, typed, unique
 from tastemaker.data.readers.base import Reader, find
 from tastemaker.data.sources import Source
 
-RATINGS = (WholeId("user_id"), WholeId("item_id"), Decimal("rating", 1, 5), Seconds("time"))
-USERS = (WholeId("user_id"), Whole("age", 0, 150), Text("gender"), Text("occupation"), Text("zip_code"))
+RATINGS: tuple[Cell, ...] = (WholeId("user_id"), WholeId("item_id"), Decimal("rating", 1, 5), Seconds("time"))
+USERS: tuple[Cell, ...] = (
+    WholeId("user_id"),
+    Whole("age", 0, 150),
+    Text("gender"),
+    Text("occupation"),
+    Text("zip_code"),
+)
 UNTITLED = "unkonwn"
 """How RecBole's item file spells the one film whose title is ``unknown``."""
 
@@ -26,7 +32,7 @@ class ML100K(Reader):
     sources: ClassVar[tuple[Source, ...]] = (
         Source(
             url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
-            md5="0e33842e24a9c977be4e0107933c0723",
+            sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
             max_bytes=20_000_000,
             members=("ml-100k/u.data", "ml-100k/u.item", "ml-100k/u.user"),
         ),
@@ -51,32 +57,34 @@ class ML100K(Reader):
         return Dataset.from_frames(interactions, items.with_columns(year()), users, name="ml-100k", **options)
 
 
-def _official(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    columns = [c.column for c in RATINGS]
-    ratings = typed(folder / "u.data", split_rows(folder / "u.data", "\t", 4), columns, RATINGS, refuse)
-    columns = [c.column for c in USERS]
-    rows = split_rows(folder / "u.user", "|", 5, encoding="latin-1")
-    users = typed(folder / "u.user", rows, columns, USERS, refuse)
-    return ratings, official_items(folder / "u.item"), users
-
-
 def official_items(path: Path) -> pl.DataFrame:
     """Columns ``item_id``, ``title`` and ``genres`` of an official ``u.item``."""
     columns = ["item_id", "title", "release_date", "video_date", "url", *GENRES]
-    cells = (WholeId("item_id"), Text("title"), *(Whole(genre, 0, 1) for genre in GENRES))
-    items = typed(path, split_rows(path, "|", len(columns), encoding="latin-1"), columns, cells, refuse)
+    cells: tuple[Cell, ...] = (WholeId("item_id"), Text("title"), *(Whole(genre, 0, 1) for genre in GENRES))
+    rows = typed(path, split_rows(path, "|", len(columns), encoding="latin-1"), columns, cells, refuse)
     flags = pl.concat_list(pl.when(pl.col(g) == 1).then(pl.lit(g)) for g in GENRES).list.drop_nulls()
-    return items.select("item_id", "title", flags.alias("genres"))
+    return unique(rows, "item_id", path, refuse).select("item_id", "title", flags.alias("genres"))
+
+
+def _official(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    ratings = _table(folder / "u.data", "\t", RATINGS)
+    users = unique(_table(folder / "u.user", "|", USERS), "user_id", folder / "u.user", refuse)
+    return ratings, official_items(folder / "u.item"), users
 
 
 def _recbole(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    def read(part: str, *cells: Cell) -> pl.DataFrame:
-        path = folder / f"ml-100k.{part}"
-        return typed(path, split_rows(path, "\t", len(cells), skip=1), [c.column for c in cells], cells, refuse)
-
-    items = read("item", WholeId("item_id"), Text("title"), Text("year"), Text("genres"))
-    titles = (
+    file = folder / "ml-100k.item"
+    cells: tuple[Cell, ...] = (WholeId("item_id"), Text("title"), Text("year"), Text("genres"))
+    items = unique(_table(file, "\t", cells, skip=1), "item_id", file, refuse)
+    whole = (
         pl.when(pl.col("title") == UNTITLED).then(pl.lit("unknown")).otherwise(pl.format("{} ({})", "title", "year"))
     )
-    items = items.select("item_id", titles.alias("title"), pl.col("genres").str.split(" "))
-    return read("inter", *RATINGS), items, read("user", *USERS)
+    items = items.select("item_id", whole.alias("title"), pl.col("genres").str.split(" "))
+    file = folder / "ml-100k.user"
+    users = unique(_table(file, "\t", USERS, skip=1), "user_id", file, refuse)
+    return _table(folder / "ml-100k.inter", "\t", RATINGS, skip=1), items, users
+
+
+def _table(path: Path, separator: str, cells: tuple[Cell, ...], *, skip: int = 0) -> pl.DataFrame:
+    rows = split_rows(path, separator, len(cells), encoding="latin-1" if separator == "|" else "utf-8", skip=skip)
+    return typed(path, rows, [c.column for c in cells], cells, refuse)

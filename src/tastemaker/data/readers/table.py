@@ -1,0 +1,188 @@
+"""CSV, TSV, Parquet or JSONL tables with any column names -> Dataset; bad rows stop reading or are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tastemaker.data.dataset import Dataset
+from tastemaker.data.readers import _cells, _json
+from tastemaker.data.readers._cells import Cell
+from tastemaker.data.readers._parquet import read_parquet
+from tastemaker.data.readers._rows import LINE, BadRow, OnBadRow, Row, csv_rows, refuse, typed, unique
+from tastemaker.data.readers.base import Reader
+from tastemaker.errors import ConfigError, DataError, suggest
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
+TIMES: dict[str, type[_cells.Seconds | _cells.Milliseconds | _cells.Moment]] = {
+    "seconds": _cells.Seconds,
+    "milliseconds": _cells.Milliseconds,
+    "iso": _cells.Moment,
+}
+NAMED = 20
+"""How many skipped rows the dataset's note lists by line."""
+
+
+class TableOptions(BaseModel):
+    """How to read a table; an unknown option is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str | None = None
+    """What to call the dataset; the file's name if not given."""
+    columns: Mapping[str, str] = {}
+    """Our names -> the file's: ``{"user_id": "reviewerID", "item_id": "asin"}``. Ours: ``user_id``, ``item_id``,
+    ``rating``, ``time``, ``order`` (a user's rows in their order, where there is no time), ``title``, ``year``,
+    ``genres`` (separated by ``|``)."""
+    items: Path | None = None
+    """A table of the items; every further column of it becomes an attribute."""
+    users: Path | None = None
+    """A table of the users, likewise."""
+    time: Literal["seconds", "milliseconds", "iso"] = "seconds"
+    """How times are written; ISO dates are taken as UTC."""
+    rating_range: tuple[float, float] = (-1e9, 1e9)
+    """Ratings outside are bad rows."""
+    delimiter: str | None = None
+    """A comma, or a tab for ``.tsv``, if not given."""
+    encoding: str = "utf-8-sig"
+    on_bad: Literal["error", "skip"] = "error"
+    """``"error"`` stops at the first bad row; ``"skip"`` leaves bad rows out, counted in the dataset's notes."""
+    report: OnBadRow | None = None
+    """Called with every row that is skipped."""
+
+
+class Table(Reader):
+    """Rows of user, item and, where known, rating and time, in the customary formats."""
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """A file whose suffix is one of `SUFFIXES`, or a folder with one ``interactions`` file of such a suffix."""
+        return path.suffix in SUFFIXES or len(_beside(path, "interactions")) == 1
+
+    def read(self, path: Path, **options: Any) -> Dataset:
+        """The dataset of the table at ``path``; the options are the fields of `TableOptions`.
+
+        A folder may hold ``interactions``, ``items`` and ``users``, each with any of `SUFFIXES`.
+        """
+        given = _options(options)
+        tables = {what: found[0] for what in ("interactions", "items", "users") if (found := _beside(path, what))}
+        file = path if path.is_file() else tables.get("interactions", path)
+        items, users = (given.items or tables.get("items")), (given.users or tables.get("users"))
+        skipped = _Skipped(given)
+        rows = _interactions(file, given, skipped)
+        item_table = _entities(items, "item_id", given, skipped) if items else None
+        user_table = _entities(users, "user_id", given, skipped) if users else None
+        name = given.name or (path.name if path.is_dir() else path.stem).lower()
+        return Dataset.from_frames(rows, item_table, user_table, name=name, notes=skipped.notes())
+
+
+class _Skipped:
+    """What to do with a bad row, and a count of them by file."""
+
+    def __init__(self, options: TableOptions) -> None:
+        self.options = options
+        self.counts: dict[Path, int] = {}
+        self.first: list[str] = []
+
+    def __call__(self, bad: BadRow) -> None:
+        if self.options.on_bad == "error":
+            refuse(bad)
+        self.counts[bad.path] = self.counts.get(bad.path, 0) + 1
+        if len(self.first) < NAMED:
+            self.first.append(f"{bad.path.name}:{bad.line}")
+        if self.options.report is not None:
+            self.options.report(bad)
+
+    def notes(self) -> list[str]:
+        total = sum(self.counts.values())
+        more = ", ..." if total > len(self.first) else ""
+        return [f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else []
+
+
+def _options(options: Mapping[str, Any]) -> TableOptions:
+    for name in options:
+        if name not in TableOptions.model_fields:
+            raise ConfigError(f"a table has no option {name!r}; {suggest(name, TableOptions.model_fields)}")
+    try:
+        return TableOptions(**options)
+    except ValidationError as e:
+        problem = e.errors()[0]
+        raise ConfigError(f"table option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _beside(folder: Path, what: str) -> list[Path]:
+    return [folder / f"{what}{suffix}" for suffix in SUFFIXES if (folder / f"{what}{suffix}").is_file()]
+
+
+def _interactions(path: Path, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
+    known: dict[str, Cell] = {
+        "user_id": _cells.Id("user_id"),
+        "item_id": _cells.Id("item_id"),
+        "rating": _cells.Decimal("rating", *options.rating_range, optional=True),
+        "time": TIMES[options.time]("time", optional=True),
+        "order": _cells.Whole("order"),
+    }
+    header, rows = _open(path, options)
+    columns = _named(header, {ours: options.columns.get(ours, ours) for ours in known})
+    _require(columns, ("user_id", "item_id"), path, header)
+    frame = typed(path, rows, columns, [cell for ours, cell in known.items() if ours in columns], bad)
+    return frame.sort("order", maintain_order=True) if "order" in columns else frame
+
+
+def _entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
+    header, rows = _open(path, options)
+    ours = (key, "title", "year", "genres") if key == "item_id" else (key,)
+    columns = _named(header, {name: options.columns.get(name, name) for name in ours}, keep=True)
+    _require(columns, (key,), path, header)
+    cells: dict[str, Cell] = {name: _cells.Text(name) for name in columns}
+    cells |= {key: _cells.Id(key)} | ({"year": _cells.Whole("year", 0, 9999, optional=True)} if "year" in cells else {})
+    table = unique(typed(path, rows, columns, list(cells.values()), bad), key, path, bad)
+    texts = [c for c in columns if c not in (key, "title", "year")]
+    return table.with_columns(pl.col(c).replace("", None) for c in texts)
+
+
+def _named(header: list[str], wanted: Mapping[str, str], *, keep: bool = False) -> list[str]:
+    """Our name for each column of the file; those that are nobody's keep theirs or get one that no cell has."""
+    found = {theirs: ours for ours, theirs in wanted.items()}
+    return [found.get(c) or (c if keep and c not in wanted else f"{LINE}{c}") for c in header]
+
+
+def _require(columns: list[str], needed: tuple[str, ...], path: Path, header: list[str]) -> None:
+    for name in needed:
+        if name not in columns:
+            raise DataError(
+                f"no column for {name}; {suggest(name, header)}; say which it is with columns.{name}", path, 1
+            )
+
+
+def _open(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:
+    """The names of the file's columns, and its rows as text."""
+    if path.suffix == ".parquet":
+        return _parquet(path)
+    if path.suffix == ".jsonl":
+        return _json.rows(path, options.encoding)
+    if path.suffix not in SUFFIXES and options.delimiter is None:
+        raise DataError(f"is not a table; use one of {', '.join(SUFFIXES)}, or say which delimiter it has", path)
+    rows = csv_rows(path, options.delimiter or ("\t" if path.suffix == ".tsv" else ","), encoding=options.encoding)
+    line, header = next(rows, (1, "is empty"))
+    if isinstance(header, str):
+        raise DataError(header, path, line)
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise DataError(f"two columns are named {twice!r}", path, line)
+    return header, rows
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
+    frame = read_parquet(path)
+    seconds = pl.selectors.temporal().cast(pl.Datetime("us")).dt.epoch("s")
+    lists = pl.selectors.by_dtype(pl.List(pl.String)).list.join("|")
+    try:
+        text = frame.with_columns(seconds, lists).cast(pl.String).fill_null("")
+    except pl.exceptions.PolarsError as e:
+        raise DataError(f"has columns that are not plain values: {str(e).splitlines()[0]}", path) from None
+    return frame.columns, ((number, list(row)) for number, row in enumerate(text.iter_rows(), start=1))
