@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tastemaker.errors import DataError
+from tastemaker.errors import DataError, UsageError
+from tastemaker.evaluate.metrics import metric
 from tastemaker.evaluate.significance import Interval
-from tastemaker.evaluate.system import Kind
+from tastemaker.evaluate.system import KINDS, Kind
 
 
 class _Part(BaseModel):
@@ -47,9 +48,10 @@ class Row(_Part):
     """One system."""
 
     system: str
-    kind: Kind
+    kind: str
+    """``trivial``, ``collaborative``, ``llm``; other measurements than evaluations have kinds of their own."""
     metrics: dict[str, float]
-    ci95: dict[str, Interval]
+    ci95: dict[str, Interval] = {}
     draws: int = 1
     """Candidate lists per user."""
     seeds: tuple[int, ...] = ()
@@ -108,14 +110,14 @@ class Result(_Part):
     command: str
     commit: str
     data_hash: str
-    candidates_hash: str | None
+    candidates_hash: str | None = None
     n: int
     """Cases; with one case a user, as in all present protocols, users."""
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
     machine: str
     seconds: float
     rows: tuple[Row, ...] = Field(min_length=1)
-    paired: tuple[Pair, ...]
+    paired: tuple[Pair, ...] = ()
     metrics: tuple[str, ...] = ()
     """In the order of the table; the first is the headline."""
     describes: str = ""
@@ -132,6 +134,45 @@ class Result(_Part):
     def columns(self) -> tuple[str, ...]:
         """The metrics to show, headline first."""
         return self.metrics or tuple(dict.fromkeys(name for row in self.rows for name in row.metrics))
+
+    @property
+    def headline(self) -> str:
+        """The metric that ranks the rows."""
+        return self.columns[0]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Row]]]:
+        """The rows by kind, the plainest kind first, the best row of each kind first; no row is left out."""
+        kinds = sorted({row.kind for row in self.rows}, key=lambda k: (KINDS.index(k) if k in KINDS else len(KINDS), k))
+        sign = -1.0 if higher_is_better(self.headline) else 1.0
+        last = float("inf")
+        return [
+            (
+                kind,
+                sorted(
+                    (row for row in self.rows if row.kind == kind),
+                    key=lambda row: sign * row.metrics[self.headline] if self.headline in row.metrics else last,
+                ),
+            )
+            for kind in kinds
+        ]
+
+    def best(self, name: str) -> set[str]:
+        """The systems with the best value of that metric; none where nobody knows which way is better."""
+        better = higher_is_better(name)
+        values = [row.metrics[name] for row in self.rows if name in row.metrics]
+        if better is None or not values:
+            return set()
+        top = max(values) if better else min(values)
+        return {row.system for row in self.rows if row.metrics.get(name) == top}
+
+
+def higher_is_better(name: str) -> bool | None:
+    """Which way is better for that metric, or None if it is no metric of ours (seconds, say)."""
+    try:
+        return metric(name).higher_is_better
+    except UsageError:
+        return None
 
 
 def read_result(path: str | Path) -> Result:

@@ -85,7 +85,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         data_hash=result.data_hash,
         candidates_hash=result.candidates_hash,
         part=result.part,
-        outcomes=pl.read_parquet(io.BytesIO(outcomes)).select(SCHEMA),
+        outcomes=pl.read_parquet(io.BytesIO(outcomes)).select(*SCHEMA),
         runs=result.runs,
         focus=result.focus,
         seconds=result.seconds,

@@ -119,7 +119,7 @@ def _judge(system: System, questions: _Questions, progress: Progress) -> tuple[p
         for start in range(0, n, _BATCH):
             part = slice(start, min(start + _BATCH, n))
             columns, took = _batch(system, questions, queries[part], draw, part)
-            frames.append(pl.DataFrame(columns, schema_overrides=SCHEMA).select(SCHEMA))
+            frames.append(pl.DataFrame(columns, schema_overrides=SCHEMA).select(*SCHEMA))
             seconds += took
             progress(f"evaluate {system.name}", draw * n + part.stop, draws * n)
     return pl.concat(frames), Run(

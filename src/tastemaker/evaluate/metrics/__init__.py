@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tastemaker.errors import UsageError
 from tastemaker.evaluate.metrics.base import Metric, Ranks
 from tastemaker.registry import Registry
@@ -11,6 +13,7 @@ __all__ = ["Metric", "Ranks", "metric", "registry"]
 registry = Registry("tastemaker.evaluate.metrics", Metric, "metric")  # type: ignore[type-abstract]
 
 
+@cache
 def metric(spelling: str) -> Metric:
     """The metric so written: ``hr@1``, ``ndcg@10``, ``mrr``, ``mean_rank``, ``valid_ratio``. Raises `UsageError`."""
     stem, at, cutoff = spelling.partition("@")

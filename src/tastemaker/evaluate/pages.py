@@ -1,0 +1,116 @@
+"""results/*.json -> RESULTS.md and the tables inside README.md, so that no page says what no file holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tastemaker.artifacts import write_atomic
+from tastemaker.errors import DataError
+from tastemaker.evaluate import wording
+from tastemaker.evaluate.result import Result, Row, read_result
+
+_MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
+_INTRODUCTION = """# Results
+
+Generated from the files in `results/`; do not edit. Brackets are 95 % intervals: Wilson's for one yes-or-no outcome a user, else
+bootstrapped over users with all their draws. Paired tests compare the same users on the same candidate lists: exact
+McNemar for one yes-or-no outcome a user, else sign flips over users; p is after Holm's correction. Every row that was
+measured is shown, ties score the mean over their places, and every metric is divided by all cases.
+"""
+
+
+def results_md(results_dir: str | Path) -> str:
+    """RESULTS.md: one section per result, by name. Raises `DataError` for a file that is no result."""
+    results = [read_result(path) for path in sorted(Path(results_dir).glob("*.json"))]
+    return "\n".join([_INTRODUCTION, *(_section(result) for result in results)])
+
+
+def fill_readme(text: str, results_dir: str | Path) -> str:
+    """The text with what stands between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
+
+    def fragment(match: re.Match[str]) -> str:
+        path = Path(results_dir) / f"{match[2]}.json"
+        if not path.is_file():
+            raise DataError("is asked for by a results marker but is not there; measure it or drop the marker", path)
+        return match[1] + _fragment(read_result(path)) + match[3]
+
+    return _MARKED.sub(fragment, text)
+
+
+def write_pages(root: str | Path) -> list[Path]:
+    """RESULTS.md and README.md under ``root`` brought up to date; the files that changed."""
+    root = Path(root)
+    readme = root / "README.md"
+    pages = {root / "RESULTS.md": results_md(root / "results")}
+    if readme.is_file():
+        pages[readme] = fill_readme(readme.read_text(encoding="utf-8"), root / "results")
+    changed = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in changed:
+        write_atomic(path, pages[path].encode())
+    return changed
+
+
+def _section(result: Result) -> str:
+    lines = [f"## {result.name}", "", f"{wording.headline(result)} {result.n:,} cases, {_protocol(result)}.", ""]
+    lines += _table(result, result.columns)
+    if result.paired:
+        lines += ["", *_pairs(result)]
+    notes = [f"- {row.system}: {row.notes}" for row in result.rows if row.notes]
+    if notes:
+        lines += ["", *notes]
+    return "\n".join([*lines, "", *_facts(result), ""])
+
+
+def _fragment(result: Result) -> str:
+    names = [name for name in result.columns if name in (result.headline, "valid_ratio")]
+    table = "\n".join(_table(result, names))
+    return f"{table}\n\n{wording.headline(result)} {result.n:,} cases, {_protocol(result)}; all of it in RESULTS.md.\n"
+
+
+def _table(result: Result, names: tuple[str, ...] | list[str]) -> list[str]:
+    best = {name: result.best(name) for name in names}
+    lines = ["| | " + " | ".join([*names, "lists", "per 1,000"]) + " |"]
+    lines.append("|---|" + "---:|" * (len(names) + 2))
+    for kind, rows in result.groups:
+        lines.append(f"| *{wording.kind_title(kind)}* |" + " |" * (len(names) + 2))
+        for row in rows:
+            cells = [_cell(row, name, row.system in best[name]) for name in names]
+            cost = wording.seconds(row.seconds_per_1000)
+            lines.append("| " + " | ".join([_escaped(row.system), *cells, str(row.draws), cost]) + " |")
+    return lines
+
+
+def _cell(row: Row, name: str, best: bool) -> str:
+    value = wording.number(row.metrics.get(name))
+    ends = wording.interval(row.ci95.get(name))
+    return (f"**{value}**" if best else value) + (f" {ends}" if ends else "")
+
+
+def _pairs(result: Result) -> list[str]:
+    first = result.paired[0]
+    lines = [f"| {_escaped(first.a)} less | {first.metric} | 95 % | p | users better, alike, worse |"]
+    lines.append("|---|---:|---:|---:|---:|")
+    for pair in result.paired:
+        name = _escaped(pair.b) + (" (the best without a language model)" if pair.best_non_llm else "")
+        users = ", ".join(f"{n:,}" for n in pair.users) if pair.users else wording.DASH
+        ends = wording.interval(pair.ci95, sign=True)
+        lines.append(f"| {name} | {wording.signed(pair.delta)} | {ends} | {wording.p_value(pair.p_holm)} | {users} |")
+    return lines
+
+
+def _facts(result: Result) -> list[str]:
+    seeds = ", ".join(map(str, result.seeds)) or "none"
+    return [
+        f"- Command: `{result.command}`",
+        f"- Commit {result.commit}; seeds {seeds}; {wording.seconds(result.seconds)} on {result.machine}",
+        f"- Data {result.data_hash[:16]}, candidates {(result.candidates_hash or 'none')[:16]}",
+    ]
+
+
+def _protocol(result: Result) -> str:
+    return f"protocol {result.protocol}" + (f" ({result.describes})" if result.describes else "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,85 @@
+"""A Result -> what the command line prints: one table with every row, and the paired tests under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tastemaker.evaluate import wording
+from tastemaker.evaluate.result import Result, Row
+
+
+class ResultTable:
+    """``console.print(ResultTable(result))``: as many metrics as there is room for, the headline with its interval.
+
+    In a wide terminal every metric has its interval. A star marks the best row of the headline metric; the rows are
+    grouped by kind and none is ever left out.
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        result = self.result
+        names = max(len(row.system) for row in result.rows) + 2
+        room = options.max_width - names - 22 - 24
+        roomy = room >= 24 * (len(result.columns) - 1)
+        shown = result.columns if roomy else _fitting(result.columns, room)
+        yield Text(f"{result.name}: {result.n:,} cases; {result.describes or result.protocol}", style="bold")
+        yield self._rows(shown, roomy)
+        if len(shown) < len(result.columns):
+            yield Text(f"no room for {', '.join(n for n in result.columns if n not in shown)}", style="dim")
+        if result.paired:
+            yield Text(f"\nPaired by user on {result.paired[0].metric}; p after Holm's correction", style="bold")
+            yield self._pairs()
+
+    def _rows(self, columns: tuple[str, ...], roomy: bool) -> Table:
+        result = self.result
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column("", overflow="fold", min_width=24)
+        for i, name in enumerate(columns):
+            table.add_column(f"{name} [95 %]" if roomy or not i else name, justify="right", no_wrap=True)
+        table.add_column("lists", justify="right", no_wrap=True)
+        table.add_column("per 1,000", justify="right", no_wrap=True)
+        best = result.best(result.headline)
+        for kind, rows in result.groups:
+            table.add_row(Text(wording.kind_title(kind), style="dim italic"))
+            for row in rows:
+                cells = [_value(row, name, interval=roomy or not i) for i, name in enumerate(columns)]
+                mark, style = ("* ", "bold") if row.system in best else ("  ", None)
+                cost = wording.seconds(row.seconds_per_1000)
+                table.add_row(Text(mark + row.system), *cells, str(row.draws), cost, style=style)
+            table.add_section()
+        return table
+
+    def _pairs(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column(f"{self.result.paired[0].a} less", overflow="fold", min_width=24)
+        for name in ("delta", "95 %", "p", "lists"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for pair in self.result.paired:
+            name = f"{pair.b} (best without LLM)" if pair.best_non_llm else pair.b
+            ends = Text(wording.interval(pair.ci95, sign=True))
+            p = wording.p_value(pair.p_holm)
+            table.add_row(Text(name), wording.signed(pair.delta), ends, p, str(pair.draws))
+        return table
+
+
+def _fitting(columns: tuple[str, ...], room: int) -> tuple[str, ...]:
+    """The headline, which always has room, and what of the rest fits into ``room`` characters."""
+    shown = columns[:1]
+    for name in columns[1:]:
+        room -= max(len(name), 5) + 2
+        if room < 0:
+            break
+        shown += (name,)
+    return shown
+
+
+def _value(row: Row, name: str, *, interval: bool) -> Text:
+    ends = wording.interval(row.ci95.get(name)) if interval else ""
+    return Text(f"{wording.number(row.metrics.get(name))} {ends}".rstrip())
