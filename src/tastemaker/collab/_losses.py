@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ class Dropout(nn.Module):
 
 def catalogue_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, wanted: Tensor) -> Tensor:
     """The mean of -log softmax(hidden @ weight.T + bias)[wanted], without keeping ``[row, item]`` in memory."""
-    return cast(Tensor, _CatalogueCrossEntropy.apply(hidden, weight, bias, wanted))
+    loss: Tensor = _CatalogueCrossEntropy.apply(hidden, weight, bias, wanted)  # type: ignore[no-untyped-call]
+    return loss
 
 
 def sampled_binary(hidden: Tensor, weight: Tensor, bias: Tensor, wanted: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class CollaborativeModel(ABC):
         """
         known = self.known_items
         asked = [self._known_history(query) for query in queries]
-        scores = np.tile(self.item_counts.astype(np.float32), (len(asked), 1))
+        scores = np.tile(self._prior(), (len(asked), 1))
         rows = [row for row, query in enumerate(asked) if query.history]
         if rows:
             scores[rows] = self._score([asked[row] for row in rows])
@@ -80,7 +80,7 @@ class CollaborativeModel(ABC):
 
     @property
     def item_vectors(self) -> FloatArray:
-        """``[item, d]`` input embeddings; zero rows where ``known_items`` is False. Raises `UsageError` if it has none."""
+        """``[item, d]`` input embeddings; zero rows for unknown items. Raises `UsageError` if it has none."""
         raise UsageError(f"{type(self).__name__} has no item vectors; use a neural model such as sasrec")
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
@@ -104,6 +104,10 @@ class CollaborativeModel(ABC):
 
     @abstractmethod
     def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None: ...
+
+    def _prior(self) -> FloatArray:
+        """``[item]``: the scores of somebody we know nothing about."""
+        return self.item_counts.astype(np.float32)
 
     def _known_history(self, query: Query) -> Query:
         known = self.known_items

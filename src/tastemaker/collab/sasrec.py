@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -17,7 +17,7 @@ from tastemaker.collab.base import CollabConfig
 class SASRecConfig(SequenceConfig):
     """How the history is read."""
 
-    n_layers: int = Field(2, ge=1)
+    n_layers: int = Field(1, ge=1)
     n_heads: int = Field(2, ge=1)
 
 
@@ -40,7 +40,7 @@ class _Transformer(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         for block in self.blocks:
             hidden = block(hidden)
-        return self.norm(hidden)
+        return cast(Tensor, self.norm(hidden))
 
 
 class _Block(nn.Module):
@@ -64,7 +64,7 @@ class _Block(nn.Module):
         back = torch.arange(t)[:, None] - torch.arange(t)
         bias = self.distance_bias[back.clamp(min=0)].permute(2, 0, 1).masked_fill(back < 0, float("-inf"))
         weight = self._drop(torch.softmax(query @ key.transpose(-1, -2) * (d // self.n_heads) ** -0.5 + bias, dim=-1))
-        return self.merge((weight @ value).transpose(1, 2).reshape(b, t, d))
+        return cast(Tensor, self.merge((weight @ value).transpose(1, 2).reshape(b, t, d)))
 
     def _drop(self, hidden: Tensor) -> Tensor:
         return dropout(hidden, self.dropout, self.training)
