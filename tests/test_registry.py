@@ -67,3 +67,11 @@ def test_only_listed_files_are_imported(shapes: Registry[Shape], name: str) -> N
 def test_a_file_with_two_classes_is_the_programmers_error(shapes: Registry[Shape]) -> None:
     with pytest.raises(TypeError, match="exactly one public Shape, found 2"):
         shapes.get("two")
+
+
+def test_a_class_tells_its_name_and_a_stranger_has_none(shapes: Registry[Shape]) -> None:
+    assert shapes.name_of(shapes.get("round-square")) == "round-square"
+    for name in ("broken", "two"):
+        (Path(sys.modules[shapes.package].__path__[0]) / f"{name}.py").unlink()
+    with pytest.raises(UnknownNameError, match="no shape named 'Shape'"):
+        shapes.name_of(Shape)

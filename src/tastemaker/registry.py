@@ -43,8 +43,18 @@ class Registry(Generic[T]):
             if c.__module__ == module.__name__ and issubclass(c, self.base) and not c.__name__.startswith("_")
         ]
         if len(found) != 1:
-            raise TypeError(f"{module.__name__} must define exactly one public {self.base.__name__}, found {len(found)}")
+            raise TypeError(
+                f"{module.__name__} must define exactly one public {self.base.__name__}, found {len(found)}"
+            )
         return found[0]
+
+    def name_of(self, found: type[T]) -> str:
+        """The name by which ``get`` gives that class. Raises `UnknownNameError` for a class of no listed module."""
+        likely = found.__module__.rpartition(".")[2].replace("_", "-")
+        for name in sorted(self.names(), key=lambda name: name != likely):
+            if self.get(name) is found:
+                return name
+        raise UnknownNameError(self.kind, found.__name__, self.names())
 
     def attribute(self, class_name: str) -> type[T]:
         """Module-level ``__getattr__`` for a package: ``SASRec`` finds the class in ``sasrec.py``."""

@@ -1,4 +1,4 @@
-"""Collaborative models by name: ``collab.models.get("sasrec")`` or ``collab.SASRec``."""
+"""Collaborative models by name: ``collab.models.get("sasrec")`` or ``collab.SASRec``; saved and loaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from tastemaker.registry import Registry
 
 models: Registry[CollaborativeModel] = Registry("tastemaker.collab", CollaborativeModel, "collaborative model")  # type: ignore[type-abstract]
 
+from tastemaker.collab._store import load_model, packed, save_model, unpacked  # noqa: E402 - looks models up by name
+
 
 def __getattr__(name: str) -> Any:
     return models.attribute(name)
 
 
-__all__ = ["CollabConfig", "CollaborativeModel", "models"]
+__all__ = ["CollabConfig", "CollaborativeModel", "load_model", "models", "packed", "save_model", "unpacked"]

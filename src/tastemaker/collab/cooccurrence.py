@@ -62,3 +62,4 @@ class Cooccurrence(CollaborativeModel):
         parts = (np.array(state[name]) for name in ("data", "indices", "indptr"))
         n_items = len(self.item_counts)
         self.similarity = sparse.csr_array(tuple(parts), shape=(n_items, n_items))
+        self.similarity.check_format(full_check=True)  # an index out of range would be read unchecked
