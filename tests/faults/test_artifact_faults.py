@@ -114,6 +114,8 @@ def test_a_failed_save_leaves_the_old_or_the_new_whole(
         survived = faulty.calls < fail_at
         faults(0, mode)
         check_survivor(folder, exists=exists, outcome=outcome)
+        if exists and mode == "transient":
+            assert (folder / "a").is_dir(), "what was moved aside was not put back"
         save_version(folder / "a", 2)
         assert version_of(load(folder / "a", "thing")) == 2
         assert leftovers(folder) == []
@@ -186,6 +188,13 @@ def test_a_full_disk_says_so(tmp_path: Path, faults: Callable[..., Faulty]) -> N
     faults(12, "persistent", errno.ENOSPC)
     with pytest.raises(ArtifactError, match="No space left on device"):
         save_version(tmp_path / "a", 1)
+
+
+def test_a_system_that_writes_a_little_at_a_time_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(atomic.os, "write", lambda handle, data: write(handle, data[:100]))
+    save_version(tmp_path / "a", 1)
+    assert version_of(load(tmp_path / "a", "thing")) == 1
 
 
 def test_saves_at_the_same_time_do_not_mix(tmp_path: Path) -> None:

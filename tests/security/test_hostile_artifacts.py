@@ -48,6 +48,11 @@ def test_it_is_refused_at_once_in_one_line(outcomes: dict[str, dict[str, Any]], 
     assert outcome["megabytes"] < 300
 
 
+@pytest.mark.parametrize("name", ["link-to-a-file-outside", "link-to-a-folder-outside", "pipe-that-never-ends"])
+def test_what_is_no_plain_file_is_named(outcomes: dict[str, dict[str, Any]], name: str) -> None:
+    assert "is not a plain file or directory" in outcomes[name]["outcome"]
+
+
 def test_the_payload_would_run_if_it_were_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(hostile.Payload(tmp_path / "canary")))  # noqa: S301
     assert (tmp_path / "canary").exists()
