@@ -99,6 +99,7 @@ def test_a_letter_with_endless_marks_is_cut_all_the_same():
         ("Tin Drum, The (Blechtrommel, Die) (1979)", "The Tin Drum (Blechtrommel, Die)"),
         ("Die xue shuang xiong (Killer, The) (1989)", "Die xue shuang xiong (Killer, The)"),
         ("Associate, The (L'Associe)(1982)", "The Associate (L'Associe)"),
+        ("Jar, The (Pot, The (Pan)) (1992)", "The Jar (Pot, The (Pan))"),
         ("Two Friends (1986) ", "Two Friends"),
         (
             "Land Before Time III: The Time of the Great Giving (1995) (V)",

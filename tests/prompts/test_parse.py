@@ -91,6 +91,8 @@ def test_titles_are_compared_as_they_were_shown():
 def test_empty_titles_are_never_named():
     for rule in (parse, parse_substring):
         assert rule("", ["", " ", "\u200b"]).index is None
+        assert rule("", [""]).index is None
+    assert parse_substring("Heat", ["", "Heat"]).index == 1
     assert parse("!", ["?"]).index is None
 
 
