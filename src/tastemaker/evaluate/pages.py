@@ -13,8 +13,8 @@ from tastemaker.evaluate.result import Result, Row, read_result
 _MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _INTRODUCTION = """# Results
 
-Generated from the files in `results/`; do not edit. Brackets are 95 % intervals: Wilson's for one yes-or-no outcome a user, else
-bootstrapped over users with all their draws. Paired tests compare the same users on the same candidate lists: exact
+Generated from the files in `results/`; do not edit. Brackets are 95 % intervals: Wilson's for one yes-or-no outcome a
+user, else bootstrapped over users with all their lists. Paired tests compare the same users on the same lists: exact
 McNemar for one yes-or-no outcome a user, else sign flips over users; p is after Holm's correction. Every row that was
 measured is shown, ties score the mean over their places, and every metric is divided by all cases.
 """

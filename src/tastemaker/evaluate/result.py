@@ -158,13 +158,14 @@ class Result(_Part):
         ]
 
     def best(self, name: str) -> set[str]:
-        """The systems with the best value of that metric; none where nobody knows which way is better."""
+        """The systems with the best value of that metric; none if all are alike or no way is known to be better."""
         better = higher_is_better(name)
         values = [row.metrics[name] for row in self.rows if name in row.metrics]
         if better is None or not values:
             return set()
         top = max(values) if better else min(values)
-        return {row.system for row in self.rows if row.metrics.get(name) == top}
+        best = {row.system for row in self.rows if row.metrics.get(name) == top}
+        return best if len(best) < len(self.rows) or len(self.rows) == 1 else set()
 
 
 def higher_is_better(name: str) -> bool | None:

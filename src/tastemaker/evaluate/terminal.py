@@ -26,7 +26,7 @@ class ResultTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         result = self.result
         names = max(len(row.system) for row in result.rows) + 2
-        room = options.max_width - names - 22 - 24
+        room = options.max_width - names - 42
         roomy = room >= 24 * (len(result.columns) - 1)
         shown = result.columns if roomy else _fitting(result.columns, room)
         yield Text(f"{result.name}: {result.n:,} cases; {result.describes or result.protocol}", style="bold")
