@@ -38,6 +38,9 @@ FORMAT = 1
 Array: TypeAlias = npt.NDArray[Any]
 
 _MANIFEST = "manifest.json"
+_CARD = "README.md"
+_FREE = {_CARD, ".gitattributes"}
+"""Files that may lie beside those of the manifest: a card for people, and what model hubs add."""
 _MEBIBYTE = 2**20
 _MAX_JSON = 8 * _MEBIBYTE
 _MAX_HEADER = 4 * _MEBIBYTE
@@ -55,19 +58,26 @@ def save(
     arrays: Mapping[str, Array | Mapping[str, Array]] | None = None,
     json: Mapping[str, object] | None = None,
     frames: Mapping[str, pl.DataFrame] | None = None,
+    parts: Mapping[str, str | os.PathLike[str]] | None = None,
+    card: str | None = None,
 ) -> None:
     """``path`` is an artefact of this content, or, if anything fails, exactly what it was before.
 
     Each key names a file (``"collab/model"`` lands in a sub-directory). In ``arrays`` a mapping becomes a file of
-    that name; arrays given directly share the file ``arrays``. Numbers must be finite. A directory that is not an
-    artefact, or that holds files of someone else, is never replaced. Raises `ArtifactError`.
+    that name; arrays given directly share the file ``arrays``. Numbers must be finite. ``parts`` are directories
+    that hold artefacts; each is copied into a sub-directory, from which it can be loaded by itself. ``card`` becomes
+    the ``README.md``, which people may edit. A directory that is not an artefact, or that holds files of someone
+    else, is never replaced. Raises `ArtifactError`.
     """
     files = _encoded(arrays or {}, json or {}, frames or {})
+    for name, part in (parts or {}).items():
+        files |= _part(name, part)
     _require_replaceable(Path(path))
     entries = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
     manifest = {"format": FORMAT, "kind": checked_name(kind), "files": entries}
+    files |= {_MANIFEST: _json_bytes(_MANIFEST, manifest)} | ({} if card is None else {_CARD: card.encode()})
     try:
-        atomic.write_directory(path, {**files, _MANIFEST: _json_bytes(_MANIFEST, manifest)})
+        atomic.write_directory(path, files)
     except OSError as error:
         raise ArtifactError(f"{path}: not saved ({error.strerror or error}); what was there before is kept") from error
 
@@ -79,7 +89,7 @@ def load(path: str | os.PathLike[str], kind: str) -> Artifact:
     if manifest.kind != kind:
         raise ArtifactError(f"{path}: holds a {manifest.kind!r}, not a {kind!r}")
     present = set(_walk(root, path)) - {_MANIFEST}
-    if strange := present - manifest.files.keys():
+    if strange := present - manifest.files.keys() - _FREE:
         raise ArtifactError(f"{path}: {min(strange)} is not in its manifest; move it elsewhere")
     if missing := manifest.files.keys() - present:
         raise ArtifactError(f"{path}: {min(missing)} is missing; save it again or copy it anew")
@@ -181,6 +191,14 @@ def _encoded(
     if _MANIFEST in files:
         raise ArtifactError("'manifest' is the artefact's own file; give yours another name")
     return files
+
+
+def _part(name: str, path: str | os.PathLike[str]) -> dict[str, bytes]:
+    """The files of the artefact at ``path``, verified, under ``name``."""
+    root = atomic.find_directory(path)
+    found = {file: _verified(root, file, entry, path) for file, entry in _read_manifest(root, path).files.items()}
+    found[_MANIFEST] = _read(root / _MANIFEST, path)
+    return {_file(f"{name}/{file}", _suffix(file)): data for file, data in found.items()}
 
 
 def _file(name: str, suffix: str) -> str:
@@ -297,7 +315,7 @@ def _require_replaceable(path: Path) -> None:
         return
     if not root.is_dir():
         raise ArtifactError(f"{path}: a file is there; choose another path or move it")
-    strange = set(_walk(root, path)) - _read_manifest(root, path).files.keys() - {_MANIFEST}
+    strange = set(_walk(root, path)) - _read_manifest(root, path).files.keys() - {_MANIFEST} - _FREE
     if strange:
         raise ArtifactError(f"{path}: holds {min(strange)}, which saving would delete; choose another path or move it")
 
