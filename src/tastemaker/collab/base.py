@@ -30,6 +30,8 @@ class CollaborativeModel(ABC):
     """
 
     Config: ClassVar[type[CollabConfig]] = CollabConfig
+    personal: ClassVar[bool] = True
+    """False where everybody gets the same scores."""
     config: CollabConfig
     item_counts: IntArray
     """``[item]``: how often training data had the item. Set by ``fit``."""
@@ -86,7 +88,7 @@ class CollaborativeModel(ABC):
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """Everything learned, as named arrays: what `artifacts` writes."""
         _ = self.known_items
-        return {"item_counts": self.item_counts, **self._state()}
+        return {name: np.array(a, order="C") for name, a in {"item_counts": self.item_counts, **self._state()}.items()}
 
     def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
         """Undo ``state``."""

@@ -27,6 +27,7 @@ class Popularity(CollaborativeModel):
     """Scores are how often an item was chosen, whoever asks."""
 
     Config: ClassVar[type[CollabConfig]] = PopularityConfig
+    personal: ClassVar[bool] = False
     config: PopularityConfig
     weights: FloatArray
     """``[item]``: (decayed) training counts."""
