@@ -6,14 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tastemaker.data import sources
+from tastemaker.data import readers, sources, splits
 from tastemaker.data.candidates import CandidateSet
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.describe import Description, SplitDescription, describe, describe_split
-from tastemaker.data.readers import readers
 from tastemaker.data.readers.base import Reader, SplitReader
 from tastemaker.data.split import Case, Split
-from tastemaker.data.splits import rules
 from tastemaker.errors import DataError, UnknownNameError, UsageError
 from tastemaker.types import Progress, quiet
 
@@ -30,7 +28,7 @@ __all__ = [
     "load_split",
     "locate",
     "readers",
-    "rules",
+    "splits",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -97,4 +95,4 @@ def _known(name_or_path: StrPath) -> str | None:
         return None
     if os.sep in text or Path(text).suffix:
         raise DataError("there is nothing here", text)
-    raise UnknownNameError(readers.kind, text, names)
+    raise UnknownNameError(readers.registry.kind, text, names)

@@ -20,8 +20,8 @@ READ_SECONDS = 20.0
 PATIENCE_SECONDS = 60.0
 """After this long, a download slower than ``SLOWEST`` bytes a second is given up."""
 SLOWEST = 10_000
-TRIES = 3
-"""Attempts in a row that may bring nothing new."""
+TRIES, MOST_TRIES = 3, 100
+"""Attempts in a row that may bring nothing new, and attempts in all."""
 BLOCK = 1 << 16
 
 Report = Callable[[float, float | None], None]
@@ -29,23 +29,23 @@ Report = Callable[[float, float | None], None]
 
 def download(url: str, to: Path, max_bytes: int, report: Report) -> None:
     """``to`` holds what the URL serves; bytes it already holds are asked for no more. Raises `SourceError`."""
-    fruitless = 0
-    while True:
+    fruitless, problem = 0, ""
+    for _ in range(MOST_TRIES):
         before = to.stat().st_size if to.exists() else 0
         try:
             if _attempt(url, to, before, max_bytes, report):
                 return
             problem = "the connection was cut"
-        except (OSError, http.client.HTTPException) as e:
+        except (OSError, ValueError, http.client.HTTPException) as e:
             problem = _words(e)
-            if isinstance(e, urllib.error.HTTPError) and e.code < 500:
-                raise SourceError(problem) from None
-            if not isinstance(e, urllib.error.HTTPError) and not before and not to.exists():
+            refused = isinstance(e, urllib.error.HTTPError) and e.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+            if refused or not to.exists():  # not a byte came: another mirror is the better bet
                 raise SourceError(problem) from None
         gained = to.exists() and to.stat().st_size > before
         fruitless = 0 if gained else fruitless + 1
         if fruitless >= TRIES:
-            raise SourceError(problem)
+            break
+    raise SourceError(problem)
 
 
 def _attempt(url: str, to: Path, have: int, max_bytes: int, report: Report) -> bool:
@@ -111,7 +111,9 @@ def _words(error: Exception) -> str:
         return "no answer in time"
     if isinstance(reason, socket.gaierror):
         return "its host cannot be found"
-    return str(reason) or type(reason).__name__
+    if isinstance(reason, OSError):
+        return reason.strerror or type(reason).__name__
+    return "the connection was cut" if isinstance(reason, http.client.IncompleteRead) else "its answer makes no sense"
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -108,7 +108,7 @@ class Dataset:
         return self.with_interactions(kept, note)
 
     def k_core(self, k: int) -> Dataset:
-        """What is left, renumbered, once users and items with fewer than ``k`` interactions are dropped until none is."""
+        """What is left, renumbered, when users and items with fewer than ``k`` interactions go, until none is left."""
         users, items = (self.interactions[c].to_numpy() for c in ("user", "item"))
         keep = np.ones(len(users), dtype=bool)
         while True:
@@ -143,9 +143,9 @@ class Dataset:
 
     def split(self, name: str, **settings: Any) -> Split:
         """Train, valid and test by a named protocol: ``dataset.split("leave-one-out", k_core=5)``."""
-        from tastemaker.data.splits import rules  # the rules build Splits of Datasets, so they load after this file
+        from tastemaker.data import splits  # the rules build Splits of Datasets, so they load after this file
 
-        return rules.get(name).of(**settings).apply(self)
+        return splits.get(name).of(**settings).apply(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the dataset as a verified directory. Raises `ArtifactError`."""

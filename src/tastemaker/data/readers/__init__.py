@@ -1,7 +1,18 @@
-"""The file formats tastemaker reads, one file each."""
+"""The file formats tastemaker reads, one file each: ``readers.names()``, ``readers.get("ml-100k")``."""
 
-from tastemaker.data.readers.base import Reader
+from __future__ import annotations
+
+from typing import Any
+
+from tastemaker.data.readers.base import Reader, SplitReader
 from tastemaker.registry import Registry
 
-readers = Registry("tastemaker.data.readers", Reader, "dataset or format")  # type: ignore[type-abstract]
-__getattr__ = readers.attribute
+__all__ = ["Reader", "SplitReader", "get", "names", "registry"]
+
+registry: Registry[Reader] = Registry("tastemaker.data.readers", Reader, "dataset or format")  # type: ignore[type-abstract]
+names = registry.names
+get = registry.get
+
+
+def __getattr__(name: str) -> Any:
+    return registry.attribute(name)

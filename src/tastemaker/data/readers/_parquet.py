@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from tastemaker.errors import DataError, suggest
+from tastemaker.data.frames import nearest
+from tastemaker.errors import DataError
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -16,7 +17,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
         found = list(pl.read_parquet_schema(path))
         for column in columns or ():
             if column not in found:
-                raise DataError(f"no column {column!r}; {suggest(column, found)}", path)
+                raise DataError(f"no column {column!r}; {nearest(column, found)}", path)
         frame = pl.read_parquet(path, columns=list(columns) if columns else None)
     except (pl.exceptions.PolarsError, OSError) as e:
         raise DataError(f"cannot be read as Parquet: {str(e).splitlines()[0]}", path) from None

@@ -10,10 +10,11 @@ import polars as pl
 
 from tastemaker.artifacts import checked_name, write_atomic
 from tastemaker.data.dataset import Dataset
+from tastemaker.data.frames import nearest
 from tastemaker.data.readers._cells import Cell, Decimal, Id, Seconds, Text
 from tastemaker.data.readers._rows import lines, refuse, split_rows, typed, unique
 from tastemaker.data.readers.base import Reader
-from tastemaker.errors import DataError, suggest
+from tastemaker.errors import DataError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 ALIASES = {
@@ -51,7 +52,7 @@ class RecBole(Reader):
         header = _header(file)
         for wanted in (user, item):
             if wanted not in header:
-                raise DataError(f"no column {wanted!r}; {suggest(wanted, header)}", file, 1)
+                raise DataError(f"no column {wanted!r}; {nearest(wanted, header)}", file, 1)
         names = {user: "user_id", item: "item_id", rating: "rating", time: "time"}
         known = (
             Id("user_id"),
@@ -108,7 +109,7 @@ def _entities(file: Path, key: str, own: str, aliases: Mapping[str, str]) -> pl.
         return None
     header = _header(file)
     if key not in header:
-        raise DataError(f"no column {key!r}; {suggest(key, header)}", file, 1)
+        raise DataError(f"no column {key!r}; {nearest(key, header)}", file, 1)
     columns: list[str] = []
     for name in header:
         alias = own if name == key else aliases.get(name, name)

@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tastemaker.data.dataset import Dataset
+from tastemaker.data.frames import nearest
 from tastemaker.data.readers import _cells, _json
 from tastemaker.data.readers._cells import Cell
 from tastemaker.data.readers._parquet import read_parquet
@@ -155,7 +156,7 @@ def _require(columns: list[str], needed: tuple[str, ...], path: Path, header: li
     for name in needed:
         if name not in columns:
             raise DataError(
-                f"no column for {name}; {suggest(name, header)}; say which it is with columns.{name}", path, 1
+                f"no column for {name}; {nearest(name, header)}; say which it is with columns.{name}", path, 1
             )
 
 
