@@ -1,6 +1,6 @@
 """A collaborative model -> the tests it must pass, and two datasets whose right answers can be checked by eye."""
 
-# ruff: noqa: D102, S101 (these are tests: their names say what they show)
+
 
 from __future__ import annotations
 
@@ -138,10 +138,10 @@ class CollaborativeModelContract:
     def test_same_seed_same_scores_and_no_global_generator_is_touched(
         self, make: type[CollaborativeModel], fitted: CollaborativeModel
     ) -> None:
-        before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+        before = torch.random.get_rng_state(), np.random.get_state()[1].tolist()
         again = make().fit(hand_split(), seed=0)
         assert torch.equal(before[0], torch.random.get_rng_state())
-        assert before[1] == np.random.get_state()[1].tolist()  # noqa: NPY002
+        assert before[1] == np.random.get_state()[1].tolist()
         np.testing.assert_array_equal(again.score(asked("ab", "e")), fitted.score(asked("ab", "e")))
 
     def test_a_second_fit_forgets_the_first(self, make: type[CollaborativeModel], fitted: CollaborativeModel) -> None:
