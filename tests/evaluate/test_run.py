@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tastemaker.collab.popularity import Popularity
 from tastemaker.data.candidates import CandidateSet
 from tastemaker.data.split import Split
 from tastemaker.errors import UsageError
@@ -18,7 +19,7 @@ from tastemaker.evaluate.ranking import SCHEMA
 from tastemaker.evaluate.run import evaluate
 from tastemaker.evaluate.significance import wilson
 from tastemaker.evaluate.system import System
-from tastemaker.types import Item, Query, Ranking
+from tastemaker.types import Item, Query
 
 TWENTY = protocol("leave-one-out-20")
 
@@ -187,14 +188,12 @@ def test_the_valid_ratio_is_that_before_the_repair(split: Split, toy: SimpleName
     assert row.metrics["hr@1"] == 1.0
 
 
-def test_rankings_become_scores(split: Split) -> None:
-    def rank(queries: Sequence[Query]) -> list[Ranking]:
-        first = [Item((q.history[-1] + 1) % 40) for q in queries]
-        return [Ranking((), ()) if q.user == 0 else Ranking((i,), (1.0,)) for q, i in zip(queries, first, strict=True)]
-
-    [row] = evaluate(split, [System.of_rankings("r", rank)], TWENTY).rows
-    assert row.metrics["hr@1"] == pytest.approx(11 / 12)
-    assert row.metrics["valid_ratio"] == pytest.approx(11 / 12)
+def test_a_fitted_model_is_wrapped_for_lists_and_for_the_whole_catalogue(split: Split) -> None:
+    system = System.of_model("popularity", Popularity().fit(split), "trivial")
+    for name in ("leave-one-out", "leave-one-out-20"):
+        [row] = evaluate(split, [system], name).rows
+        assert 0 < row.metrics["hr@1"] < 1
+        assert row.calibration is None
 
 
 def test_a_position_biased_system_is_caught(toy: SimpleNamespace) -> None:

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from tastemaker.collab.base import CollaborativeModel
-from tastemaker.types import BoolArray, FloatArray, Query, Ranking
+from tastemaker.types import BoolArray, FloatArray, Query
 
 Kind = Literal["trivial", "collaborative", "llm"]
 KINDS: tuple[Kind, ...] = ("trivial", "collaborative", "llm")
@@ -18,7 +16,10 @@ KINDS: tuple[Kind, ...] = ("trivial", "collaborative", "llm")
 
 @dataclass(frozen=True)
 class System:
-    """Something to be judged. Systems that share a name and differ in ``seed`` are averaged into one row."""
+    """Something to be judged: ``System("LLaRA", "llm", llara.score, draws=20)``.
+
+    Systems that share a name and differ in ``seed`` are averaged into one row.
+    """
 
     name: str
     kind: Kind
@@ -54,28 +55,3 @@ class System:
             return model.score_candidates(queries) if queries[0].candidates else list(model.score(queries))
 
         return cls(name, kind, score, draws=draws, seed=seed, notes=notes)
-
-    @classmethod
-    def of_rankings(
-        cls,
-        name: str,
-        rank: Callable[[Sequence[Query]], Sequence[Ranking]],
-        kind: Kind = "llm",
-        *,
-        draws: int | None = None,
-        seed: int | None = None,
-        notes: str = "",
-    ) -> System:
-        """Anything that ranks the candidates as a row; those it leaves out tie for last, an empty ranking is a miss."""
-
-        def score(queries: Sequence[Query]) -> list[FloatArray]:
-            return [_scores(q, r) for q, r in zip(queries, rank(queries), strict=True)]
-
-        return cls(name, kind, score, draws=draws, seed=seed, notes=notes)
-
-
-def _scores(query: Query, ranking: Ranking) -> FloatArray:
-    if not ranking.items:
-        return np.full(len(query.candidates), np.nan, dtype=np.float32)
-    known = dict(zip(ranking.items, ranking.scores, strict=True))
-    return np.array([known.get(item, -np.inf) for item in query.candidates], dtype=np.float32)

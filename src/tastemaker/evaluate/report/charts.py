@@ -196,9 +196,8 @@ def _chance(result: Result) -> float | None:
     n = result.settings.get("n")
     if not isinstance(n, int) or higher_is_better(result.headline) is None:
         return None
-    numbers = (np.array([value], dtype=np.int32) for value in (0, n - 1, n))
-    truth = np.ones(1, dtype=np.bool_)
-    guess = Ranks(*numbers, answered=truth, valid=truth)
+    above, tied, ranked = (np.array([value], dtype=np.int32) for value in (0, n - 1, n))
+    guess = Ranks(above, tied, ranked, answered=np.ones(1, dtype=np.bool_), valid=np.ones(1, dtype=np.bool_))
     return float(metric(result.headline).values(guess)[0])
 
 
