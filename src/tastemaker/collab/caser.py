@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -17,6 +18,9 @@ from tastemaker.collab.base import CollabConfig
 class CaserConfig(SequenceConfig):
     """What is looked for in the last items."""
 
+    published: ClassVar[Mapping[str, Any]] = {**SequenceConfig.published, "n_filters": 16, "n_vertical": 1}
+
+    epochs: int = Field(12, ge=1)
     window: int = Field(10, ge=1)
     """Items a prediction looks back on; those before the history began count as zero vectors."""
     filter_heights: tuple[int, ...] = (2, 3, 4)

@@ -18,7 +18,7 @@ from tastemaker.types import FloatArray, Progress, Query
 class EnsembleConfig(CollabConfig):
     """Who has a say."""
 
-    members: tuple[str, ...] = Field(("sasrec", "gru4rec", "caser", "cooccurrence"), min_length=1)
+    members: tuple[str, ...] = Field(("sasrec", "gru4rec", "caser"), min_length=1)
     """Names of models; one named twice is fitted twice, from different seeds."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings by member name, where the defaults will not do."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,6 +15,13 @@ from tastemaker.collab.base import CollabConfig
 
 class GRU4RecConfig(SequenceConfig):
     """How the history is read."""
+
+    published: ClassVar[Mapping[str, Any]] = {
+        **SequenceConfig.published,
+        "hidden_size": 64,
+        "dropout": 0.0,
+        "embedding_dropout": 0.0,
+    }
 
     hidden_size: int = Field(128, ge=1)
     """Width of the recurrent state."""

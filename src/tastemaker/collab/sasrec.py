@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -16,6 +17,8 @@ from tastemaker.collab.base import CollabConfig
 
 class SASRecConfig(SequenceConfig):
     """How the history is read."""
+
+    published: ClassVar[Mapping[str, Any]] = {**SequenceConfig.published, "n_layers": 1, "n_heads": 1}
 
     n_layers: int = Field(1, ge=1)
     n_heads: int = Field(2, ge=1)
