@@ -10,7 +10,8 @@
     ├── NotFittedError              exit 1   a model was used before it was fitted
     ├── PromptError                 exit 1   a prompt cannot be built, or its slots do not match its vectors
     ├── LanguageModelError          exit 1   a language model cannot be loaded or did not answer
-    └── TrainingError               exit 1   a loss or gradient was not a number
+    ├── TrainingError               exit 1   a loss or gradient was not a number
+    └── Interrupted                 exit 130 a signal stopped the work after it had saved
 
 A message says what was wrong, where, and what to do about it.
 """
@@ -81,6 +82,12 @@ class LanguageModelError(TastemakerError):
 
 class TrainingError(TastemakerError):
     """Training stopped because a loss, gradient or vector was not a finite number."""
+
+
+class Interrupted(TastemakerError):
+    """A signal asked the work to stop; what was done is saved."""
+
+    exit_code = 130
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

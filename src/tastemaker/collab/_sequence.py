@@ -18,6 +18,7 @@ from tastemaker.collab._embedding import cooccurrence_vectors
 from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, sampled_binary
 from tastemaker.collab._windows import Windows
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
+from tastemaker.data.candidates import expected_hit
 from tastemaker.data.split import Case, Split
 from tastemaker.errors import TrainingError
 from tastemaker.types import FloatArray, Progress, Query
@@ -206,17 +207,6 @@ class SequenceModel(CollaborativeModel):
             self.network = Network(len(self.item_counts), self.config, self._body())
         self.network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()})
         self.network.eval()
-
-
-def expected_hit(scores: FloatArray, case: Case, n: int) -> float:
-    """The chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history, ties split evenly."""
-    pool = np.ones(len(scores), dtype=bool)
-    pool[list(case.query.history)] = False
-    pool[case.positive] = False
-    size, drawn = int(pool.sum()), min(n - 1, int(pool.sum()))
-    beaten = float((scores[pool] < scores[case.positive]).sum() + 0.5 * (scores[pool] == scores[case.positive]).sum())
-    steps = np.arange(drawn)
-    return float(np.prod(np.clip(beaten - steps, 0, None) / (size - steps)))
 
 
 def _warm_then_cosine(total: int) -> Callable[[int], float]:

@@ -18,7 +18,7 @@ import polars as pl
 from tastemaker.artifacts import write_atomic
 from tastemaker.data.split import Case
 from tastemaker.errors import ArtifactError, UsageError
-from tastemaker.types import IntArray, Item, Query
+from tastemaker.types import FloatArray, IntArray, Item, Query
 
 Exclude = Literal["history", "window"]
 
@@ -166,3 +166,14 @@ def _distinct(chance: np.ndarray[tuple[int, int], np.dtype[np.float64]], allowed
         taken = (ranks[:, :step] == rank[:, None]).any(axis=1)
         ranks[:, step] = np.where(taken, last, rank)
     return ranks.astype(np.int32)
+
+
+def expected_hit(scores: FloatArray, case: Case, n: int) -> float:
+    """The chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history, ties split evenly."""
+    pool = np.ones(len(scores), dtype=bool)
+    pool[list(case.query.history)] = False
+    pool[case.positive] = False
+    size, drawn = int(pool.sum()), min(n - 1, int(pool.sum()))
+    beaten = float((scores[pool] < scores[case.positive]).sum() + 0.5 * (scores[pool] == scores[case.positive]).sum())
+    steps = np.arange(drawn)
+    return float(np.prod(np.clip(beaten - steps, 0, None) / (size - steps)))

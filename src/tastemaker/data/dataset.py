@@ -63,6 +63,12 @@ class Dataset:
         numbered = frames.numbered(rows, user_table, item_table)
         return cls(name, numbered, item_table, user_table, (*notes, *more_items, *more_users))
 
+    @classmethod
+    def of_items(cls, items: pl.DataFrame, *, name: str = "catalogue") -> Dataset:
+        """A catalogue alone: nobody has interacted with any of it."""
+        nothing = {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "time": pl.Int64}
+        return cls(name, pl.DataFrame(schema=nothing), items, pl.DataFrame(schema={"user_id": pl.String}))
+
     @property
     def n_users(self) -> int:
         """How many users there are, with or without interactions."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -78,14 +79,7 @@ class LocalLM(LanguageModel):
         path = zoo.resolve(str(name_or_path), progress)
         place = torch.device(_best_device() if device == "auto" else device)
         numbers = _fastest(place) if dtype == "auto" else getattr(torch, dtype)
-        try:
-            with zoo.silenced():
-                tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-                model = AutoModelForCausalLM.from_pretrained(
-                    path, dtype=numbers, use_safetensors=True, local_files_only=True
-                )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as e:
-            raise LanguageModelError(f"{path}: is not a causal language model that can be read: {e}") from e
+        model, tokenizer = _read(path, numbers)
         if place.type == "cpu":
             attention.install(model)
         return cls(model.to(place), tokenizer, name=str(name_or_path), fingerprint=zoo.fingerprint(path))
@@ -206,13 +200,13 @@ class LocalLM(LanguageModel):
         aligned(prompts, continuations, "continuations")
         heads = [self.encode(prompt) for prompt in prompts]
         branches = [[self.encode(one, start=False) for one in several] for several in continuations]
-        with self._answering():
+        with self.answering():
             found = scoring.log_probabilities(self, heads, branches)
         return [scores.cpu().numpy() for scores in found]
 
     def next_logits(self, prompts: Sequence[Prompt], tokens: Sequence[int]) -> FloatArray:
         """Logits of the given token ids as the next token, [prompt, token]; only their rows of the head are read."""
-        with self._answering():
+        with self.answering():
             found: FloatArray = scoring.next_logits(self, [self.encode(p) for p in prompts], tokens).cpu().numpy()
         return found
 
@@ -231,16 +225,28 @@ class LocalLM(LanguageModel):
         if choices is not None:
             aligned(prompts, choices, "choices")
         heads = [self.encode(prompt) for prompt in prompts]
-        with self._answering():
+        with self.answering():
             if choices is not None:
                 return decoding.choose(self, heads, choices, stop)
             return decoding.write(self, heads, max_new_tokens, stop)
 
+    def keep_layers(self, layers: int) -> None:
+        """Drop all but the lowest ``layers`` of the body, for good: states from half way up serve for half the cost.
+
+        Raises `LanguageModelError` if its layers are not a list that can be cut.
+        """
+        stack = getattr(self.body, "layers", None)
+        if not isinstance(stack, torch.nn.ModuleList):
+            raise LanguageModelError(f"{self.name}: its layers cannot be cut; set layers to null")
+        self.body.layers = stack[:layers]
+        self.config.num_hidden_layers = len(self.body.layers)
+
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
-        """No gradients, no dropout, adapters merged; afterwards as before."""
+    def answering(self, filler: SlotFiller | None = None) -> Iterator[None]:
+        """No gradients, no dropout, adapters merged, slots filled by ``filler`` if one is given; afterwards as before."""
         training = self.model.training
         self.model.eval()
+        self.filler = filler or self.filler
         try:
             with torch.no_grad(), merged(self):
                 yield
@@ -254,6 +260,20 @@ class LocalLM(LanguageModel):
             parts = self.logits(self.body(input_ids=ids, use_cache=False).last_hidden_state)
         if whole.shape != parts.shape or not torch.allclose(whole, parts, rtol=1e-2, atol=1e-2, equal_nan=True):
             raise LanguageModelError(f"{self.name}: its logits are not a linear layer over its hidden states")
+
+
+def _read(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Model and tokenizer, every weight of it from the files: safetensors only, and no code."""
+    options = {"dtype": dtype, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        with zoo.silenced():
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            model, told = AutoModelForCausalLM.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as e:
+        raise LanguageModelError(f"{path}: is not a causal language model that can be read: {e}") from e
+    if missing := sorted(told["missing_keys"]):
+        raise LanguageModelError(f"{path}: lacks the weights {missing[0]} and {len(missing) - 1} more")
+    return model, tokenizer
 
 
 def _best_device() -> str:

@@ -1,0 +1,161 @@
+"""LLaRA as its paper reads: one prompt with history and candidates, answered with the title of one candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tastemaker.data.split import Split
+from tastemaker.llm import scoring
+from tastemaker.llm.encoding import Encoded
+from tastemaker.llm.projector import Projector
+from tastemaker.prompts.parse import parse_substring
+from tastemaker.prompts.prompt import ItemSlot, Part, Prompt, joined
+from tastemaker.tuning.stages import Group, Stage
+from tastemaker.types import BoolArray, FloatArray, Item, Progress, Query, quiet
+
+if TYPE_CHECKING:
+    from tastemaker.methods.llara import LLaRA
+
+
+class Question(NamedTuple):
+    """One training example: what to ask, and which of the candidates is right."""
+
+    query: Query
+    answer: int
+    template: int
+
+
+class ChoiceReading:
+    """Scores each candidate by the log-probability of its title and a line break after the prompt."""
+
+    def __init__(self, method: LLaRA, counts: np.ndarray[Any, Any]) -> None:
+        self.method = method
+        rms = method.llm.embedding_rms
+        self.projector = Projector(
+            method.collab.item_vectors,
+            method.llm.hidden_size,
+            scale=rms if method.config.matched else None,
+            rms=rms,
+            generator=torch.Generator().manual_seed(method.seed),
+        ).to(method.llm.device)
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """What trains beside the adapters."""
+        return {"projector": self.projector}
+
+    def stages(self, split: Split, adapters: Group) -> list[Stage]:
+        """One stage over (history, 20 candidates) -> title; the curriculum decides batch by batch what slots hold."""
+        config, method = self.method.config, self.method
+        places = [(u, k) for u, s in enumerate(split.sequences) for k in range(config.least_history, len(s))]
+        rows = config.batch_rows
+
+        def epoch(rng: np.random.Generator) -> list[list[Question]]:
+            order = rng.permutation(len(places))
+            asked = [self._question(split.sequences[u], k, rng) for u, k in (places[i] for i in order)]
+            return [asked[i : i + rows] for i in range(0, len(asked), rows)]
+
+        def loss(batch: list[Question], share: float) -> Tensor:
+            self.projector.hybrid = method.hybrid(share)
+            return self._loss(batch)
+
+        whole = max(1, round(len(places) * config.epochs / rows / config.accumulate))
+        sample = method.sample(split.valid)
+        drawn = [self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)]
+        return [
+            Stage(
+                name=f"choice-{config.content}",
+                steps=whole if config.max_steps is None else min(whole, config.max_steps),
+                epoch=epoch,
+                loss=loss,
+                groups={
+                    "adapters": adapters,
+                    "projector": Group(dict(self.projector.named_parameters()), config.learning_rate, 1e-5),
+                },
+                accumulate=config.accumulate,
+                clip=None if config.mode == "faithful" else 1.0,
+                validate=(lambda: self._accuracy(drawn)) if drawn else None,
+                validate_every=config.validate_every,
+                facts=method.facts(split),
+            )
+        ]
+
+    @torch.no_grad()
+    def score(self, queries: Sequence[Query], progress: Progress = quiet) -> list[FloatArray]:
+        """One array per query, aligned with its candidates: log p(title and line break | prompt)."""
+        found: list[FloatArray] = []
+        with self.method.llm.answering(self._filler()):
+            for start in range(0, len(queries), 32):
+                some = queries[start : start + 32]
+                prompts = [self.method.llm.encode(self.prompt(q, i % len(self.method.templates))) for i, q in enumerate(some, start)]
+                branches = [[self._answer(item) for item in query.candidates] for query in some]
+                found += [s.cpu().numpy() for s in scoring.log_probabilities(self.method.llm, prompts, branches)]
+                progress("scoring", start + len(some), len(queries))
+        return found
+
+    def generate(self, queries: Sequence[Query]) -> tuple[list[FloatArray], BoolArray]:
+        """The released way: greedy text, read by substring. One-hot scores (all NaN: no answer) and what was valid."""
+        lm = self.method.llm
+        lm.filler = self._filler()
+        texts = lm.generate([self.prompt(q, i % len(self.method.templates)) for i, q in enumerate(queries)], max_new_tokens=24)
+        scores, valid = [], []
+        for query, text in zip(queries, texts, strict=True):
+            index = parse_substring(text, [self.method.title(item) for item in query.candidates]).index
+            one = np.full(len(query.candidates), np.nan if index is None else 0.0, dtype=np.float32)
+            if index is not None:
+                one[index] = 1.0
+            scores.append(one)
+            valid.append(index is not None)
+        return scores, np.array(valid)
+
+    def prompt(self, query: Query, template: int) -> Prompt:
+        """The hybrid prompt: each item's title and slot, in history and candidates (LLaRA, section 3.3)."""
+        before, between, after = self.method.templates[template].split("|")
+        history = joined([self._item(i) for i in query.history[-self.method.config.history :]], ", ")
+        candidates = joined([self._item(i) for i in query.candidates], ", ")
+        return Prompt.of(before + " ", history, between + " ", candidates, after)
+
+    def _item(self, item: Item) -> Prompt:
+        content = self.method.config.content
+        text: tuple[Part, ...] = () if content == "behaviour" else (self.method.item_part(item, content), " ")
+        return Prompt.of(*text, ItemSlot(item))
+
+    def _answer(self, item: Item) -> Encoded:
+        content = "index" if self.method.config.content == "index" else "text"
+        return self.method.llm.encode(Prompt.of(" ", self.method.item_part(item, content), "\n"), start=False)
+
+    def _loss(self, batch: list[Question]) -> Tensor:
+        """Minus the mean log-probability of an answer token; the prompt is not learned (equation 6)."""
+        lm = self.method.llm
+        lm.filler = self.projector
+        answers = [self._answer(q.query.candidates[q.answer]) for q in batch]
+        prompts = [lm.encode(self.prompt(q.query, q.template)) for q in batch]
+        found = scoring.log_probabilities(lm, prompts, [[answer] for answer in answers])
+        return -torch.cat(found).sum() / sum(map(len, answers))
+
+    def _question(self, items: Sequence[int] | np.ndarray[Any, Any], at: int, rng: np.random.Generator) -> Question:
+        """The item at a place of a sequence among 19 uniform others that are not in the window shown."""
+        config = self.method.config
+        at = at % len(items)
+        window = [Item(int(i)) for i in items[max(0, at - config.history) : at]]
+        barred, others = {*window, int(items[at])}, []
+        while len(others) < config.candidates - 1:
+            drawn = int(rng.integers(self.method.catalogue.n_items))
+            if drawn not in barred:
+                barred.add(drawn)
+                others.append(Item(drawn))
+        place = int(rng.integers(config.candidates))
+        shown = (*others[:place], Item(int(items[at])), *others[place:])
+        return Question(Query(tuple(window), shown), place, int(rng.integers(len(self.method.templates))))
+
+    def _accuracy(self, questions: Sequence[Question]) -> float:
+        scores = self.score([q.query for q in questions])
+        return float(np.mean([s.argmax() == q.answer for s, q in zip(scores, questions, strict=True)]))
+
+    def _filler(self) -> Projector:
+        self.projector.hybrid = self.method.config.curriculum != "text" and self.method.config.content in ("hybrid", "behaviour")
+        return self.projector
