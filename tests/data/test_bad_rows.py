@@ -18,7 +18,7 @@ from tastemaker.data.readers._rows import BadRow
 from tastemaker.errors import DataError
 
 WRONG_NUMBERS = [
-    "１２", "1_000", "٣", "nan", "inf", "-inf", "9" * 5000, "1e3", "+3", "03", "3.", ".5", "0x3", "3 ", " 3",
+    "１２", "1_000", "٣", "nan", "inf", "-inf", "9" * 5000, "1e3", "3e0", "+3", "03", "3.", ".5", "0x3", "3 ", " 3",
     "3,0", "1e999", "--1", "²", "True", "-1", "6", "three",
 ]  # fmt: skip
 

@@ -41,6 +41,15 @@ def test_history_is_by_time_and_ties_keep_the_order_of_the_file() -> None:
     assert data.interactions.schema == {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float32, "time": pl.Int64}
 
 
+def test_long_ties_keep_the_order_of_the_file() -> None:
+    ids = [f"i{n * 7919 % 5000}" for n in range(5000)]
+    frame = pl.DataFrame({"user_id": ["u", "v"] * 2500, "item_id": ids, "time": [n // 1000 % 2 for n in range(5000)]})
+    data = Dataset.from_frames(frame, name="ties")
+    expected = [i for second in (0, 1) for i, s, u in zip(*frame.select("item_id", "time", "user_id"), strict=True)
+                if s == second and u == "v"]  # fmt: skip
+    assert [data.items["item_id"][i] for i in data.history(1).tolist()] == expected
+
+
 def test_without_times_the_history_is_the_order_of_the_file() -> None:
     data = Dataset.from_frames(pl.DataFrame(ROWS).drop("time", "rating"), name="bare")
     assert [data.items["item_id"][int(i)] for i in data.history(0)] == ["b", "a", "c"]
@@ -148,6 +157,8 @@ def test_the_hash_is_of_the_content_alone() -> None:
     for column, value in (("rating", 2.0), ("time", 11), ("item_id", "d")):
         changed = pl.DataFrame({**ROWS, column: [*ROWS[column][:4], value]})
         assert Dataset.from_frames(changed, pl.DataFrame(ITEMS), name="small").hash != small().hash
+    unrated, zero = (pl.DataFrame({**ROWS, "rating": [r, 5.0, 1.0, 4.0, 4.0]}) for r in (None, 0.0))
+    assert Dataset.from_frames(unrated, name="n").hash != Dataset.from_frames(zero, name="n").hash
     retitled = pl.DataFrame({**ITEMS, "title": ["Aliens", None, "Casino", "Diva"]})
     assert Dataset.from_frames(pl.DataFrame(ROWS), retitled, name="small").hash != small().hash
 
