@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from tastemaker.collab._embedding import cooccurrence_vectors
 from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, sampled_binary
+from tastemaker.collab._stopping import Keeper
 from tastemaker.collab._windows import Windows
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
 from tastemaker.data.candidates import expected_hit
@@ -66,7 +67,7 @@ class SequenceConfig(CollabConfig):
     """Windows per step."""
     epochs: int = Field(8, ge=1)
     patience: int = Field(4, ge=1)
-    """Epochs without a better validation figure before training stops."""
+    """Training stops after so many epochs in a row that were clearly worse on validation than the best one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -141,17 +142,17 @@ class SequenceModel(CollaborativeModel):
             self.network.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )
         schedule = LambdaLR(optimizer, _warm_then_cosine(config.epochs * windows.steps(config.batch_size)))
-        best, best_epoch, kept = -math.inf, 0, _copy(self.network)
+        keeper = Keeper(self.network)
         for epoch in range(1, config.epochs + 1):
             self._train_epoch(windows, rng, optimizer, schedule)
-            figure = self.validate(split.valid) if split.valid else float(epoch)
-            if figure > best:
-                best, best_epoch, kept = figure, epoch, _copy(self.network)
-            stop = epoch - best_epoch >= config.patience
-            progress(name, config.epochs if stop else epoch, config.epochs, f"validation {figure:.4f}")
+            hits = self.validate(split.valid)
+            keeper.see(epoch, hits, self.network)
+            stop = epoch - keeper.epoch >= config.patience
+            note = f"validation HR@1 {hits.mean():.4f}" if len(hits) else ""
+            progress(name, config.epochs if stop else epoch, config.epochs, note)
             if stop:
                 break
-        self.network.load_state_dict(kept)
+        self.network.load_state_dict(keeper.weights)
 
     def _train_epoch(
         self, windows: Windows, rng: np.random.Generator, optimizer: torch.optim.Optimizer, schedule: LambdaLR
@@ -179,11 +180,12 @@ class SequenceModel(CollaborativeModel):
         loss = catalogue_cross_entropy if self.config.loss == "softmax" else sampled_binary
         return loss(hidden, self.network.output_weight, self.network.bias, wanted)
 
-    def validate(self, cases: Sequence[Case], n: int = 20) -> float:
-        """The expected HR@1 among ``n`` candidates, exact over all draws of uniform negatives outside the history."""
+    def validate(self, cases: Sequence[Case]) -> FloatArray:
+        """``[case]``: the chance to rank the positive first among 20, exact over all draws of the negatives."""
         self.network.eval()
         scores = self.score([case.query for case in cases])
-        return float(np.mean([expected_hit(row, case, n) for row, case in zip(scores, cases, strict=True)]))
+        hits = [expected_hit(row, case, 20) for row, case in zip(scores, cases, strict=True)]
+        return np.array(hits, dtype=np.float32)
 
     def _score(self, queries: Sequence[Query]) -> FloatArray:
         parts = [self._score_batch(queries[i : i + 512]) for i in range(0, len(queries), 512)]
@@ -213,7 +215,3 @@ def _warm_then_cosine(total: int) -> Callable[[int], float]:
     """Factors of the learning rate: up over a twentieth of ``total`` steps, then down to nothing."""
     warm = total / 20 + 1
     return lambda step: min(1.0, (step + 1) / warm) * (1 + math.cos(math.pi * min(1.0, step / total))) / 2
-
-
-def _copy(network: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

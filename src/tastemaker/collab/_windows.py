@@ -23,7 +23,8 @@ class Windows:
         times = train["time"].fill_null(0).to_numpy()
         self.times = times if shuffle_ties and not train["time"].has_nulls() else None
         self.length = length
-        _, self.starts, self.sizes = np.unique(self.users, return_index=True, return_counts=True)
+        _, starts, sizes = np.unique(self.users, return_index=True, return_counts=True)
+        self.starts, self.sizes = starts[sizes > 1], sizes[sizes > 1]  # one item alone teaches nothing
 
     def steps(self, size: int) -> int:
         """About how many batches an epoch has; where the cuts fall moves it by a few."""
@@ -31,9 +32,9 @@ class Windows:
 
     def batches(self, rng: np.random.Generator, size: int, padding: int) -> Iterator[IntArray]:
         """One epoch: ``[window, length + 1]`` item numbers, padded on the right with ``padding``."""
-        cuts = self._cuts(rng)
-        if not len(cuts):
+        if not len(self.sizes):
             return
+        cuts = self._cuts(rng)
         offsets = np.arange(self.length + 1)
         ordered = np.append(self._ordered(rng), np.int32(padding))
         order = rng.permutation(len(cuts))
@@ -50,12 +51,11 @@ class Windows:
         return ordered
 
     def _cuts(self, rng: np.random.Generator) -> IntArray:
-        """``[window, (begin, end)]`` rows; windows of fewer than two items teach nothing and are left out."""
+        """``[window, (begin, end)]`` rows."""
         first = rng.integers(1, self.length + 1, size=len(self.starts))
         rows = []
         for start, size, head in zip(self.starts, self.sizes, first, strict=True):
             ends = np.arange(head, size - 1 + self.length, self.length).clip(max=size - 1)
             begins = np.concatenate(([0], ends[:-1]))
             rows.append(np.stack([start + begins, start + ends + 1], axis=1))
-        cuts = np.concatenate(rows).astype(np.int32)
-        return cuts[cuts[:, 1] - cuts[:, 0] >= 2]
+        return np.concatenate(rows).astype(np.int32)

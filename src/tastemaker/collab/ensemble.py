@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tastemaker.collab import models
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
@@ -22,6 +22,15 @@ class EnsembleConfig(CollabConfig):
     """Names of models; one named twice is fitted twice, from different seeds."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings by member name, where the defaults will not do."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if "ensemble" in self.members:
+            raise ValueError("an ensemble cannot be a member of itself")
+        for name in self.settings:
+            if name not in self.members:
+                raise ValueError(f"there are settings for {name!r}, which is no member of {', '.join(self.members)}")
+        return self
 
 
 class Ensemble(CollaborativeModel):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +22,12 @@ class SASRecConfig(SequenceConfig):
 
     n_layers: int = Field(1, ge=1)
     n_heads: int = Field(2, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.embedding_size % self.n_heads:
+            raise ValueError(f"embedding_size={self.embedding_size} must be a multiple of n_heads={self.n_heads}")
+        return self
 
 
 class SASRec(SequenceModel):
