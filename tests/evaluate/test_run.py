@@ -50,6 +50,15 @@ def test_the_whole_catalogue_is_ranked_without_what_was_seen(split: Split, toy: 
     assert evaluation.rows[0].metrics["hr@1"] == 0.0
     assert evaluation.rows[0].metrics["mrr@10"] == 0.5
     assert evaluation.rows[0].slots is None
+    sure = np.exp(6) / (np.exp(6) + np.exp(5) + 33)
+    assert outcomes["confidence"].to_list() == pytest.approx([sure] * 12)
+
+
+def test_what_was_seen_is_not_tied_with_either(split: Split, toy: SimpleNamespace) -> None:
+    outcomes = evaluate(split, [toy.constant()], "leave-one-out").outcomes
+    assert outcomes["tied"].to_list() == [34] * 12
+    assert outcomes["rank"].to_list() == [18.0] * 12
+    assert outcomes["hit"].to_list() == pytest.approx([1 / 35] * 12)
 
 
 def test_an_item_chosen_again_still_competes(split: Split, toy: SimpleNamespace) -> None:
@@ -176,9 +185,11 @@ def test_a_system_that_does_not_answer_keeps_its_users(split: Split) -> None:
         right = [np.array(q.candidates) == (q.history[-1] + 1) % 40 for q in queries]
         return [np.where(q.user < 3, np.nan, r).astype(np.float32) for q, r in zip(queries, right, strict=True)]
 
-    [row] = evaluate(split, [System("shy", "llm", score)], TWENTY).rows
-    assert row.metrics["hr@1"] == pytest.approx(9 / 12)
-    assert row.metrics["valid_ratio"] == pytest.approx(9 / 12)
+    for valid in (None, lambda queries: np.ones(len(queries), dtype=np.bool_)):
+        evaluation = evaluate(split, [System("shy", "llm", score, valid=valid)], TWENTY)
+        assert evaluation.outcomes["hit"].sum() == 9
+        assert evaluation.rows[0].metrics["hr@1"] == pytest.approx(9 / 12)
+        assert evaluation.rows[0].metrics["valid_ratio"] == pytest.approx(9 / 12)
 
 
 def test_the_valid_ratio_is_that_before_the_repair(split: Split, toy: SimpleNamespace) -> None:
