@@ -11,48 +11,57 @@ from torch.nn import functional
 
 from tastemaker.errors import PromptError
 from tastemaker.prompts.prompt import ItemSlot, Slot
-from tastemaker.types import FloatArray
+from tastemaker.types import FloatArray, IntArray
 
 
 class Projector(nn.Module):
     """Fills item slots: linear, GELU, linear over an item's frozen vector (LLaRA, section 3.2, equation 4).
 
     With ``scale``, vectors are standardised before and the output is brought to that root mean square after, as wide
-    as the token embeddings around it; without, both are left as they come. While ``hybrid`` is False every slot holds
-    one frozen random vector instead, which says nothing about the item: the text-only prompt of the same length.
+    as the token embeddings around it; without, both are left as they come. While ``hybrid`` is False the behaviour
+    vectors are hidden: a slot holds what ``texts`` say of the item, or, without them, one frozen random vector.
     """
 
     vectors: Tensor
+    texts: Tensor | None
     blank: Tensor
     hybrid: bool = True
 
     def __init__(
-        self, vectors: FloatArray, hidden_size: int, *, scale: float | None, rms: float, generator: torch.Generator
+        self,
+        vectors: FloatArray,
+        hidden_size: int,
+        *,
+        scale: float | None,
+        rms: float,
+        generator: torch.Generator,
+        texts: FloatArray | None = None,
     ) -> None:
-        """``vectors``: [item, d]; ``rms``: of the token embeddings, for ``blank``."""
+        """``vectors``: [item, d]; ``texts``: [item, e]; ``rms``: of the token embeddings, for ``blank``."""
         super().__init__()
-        table = torch.from_numpy(np.array(vectors, dtype=np.float32))
-        if scale is not None:
-            table = (table - table.mean(0)) / table.std().clamp(min=1e-6)
         self.scale = scale
-        self.first, self.second = nn.Linear(table.shape[1], hidden_size), nn.Linear(hidden_size, hidden_size)
+        self.register_buffer("vectors", _standard(vectors) if scale is not None else _tensor(vectors))
+        self.register_buffer("texts", None if texts is None else _standard(texts))
+        width = vectors.shape[1] + (0 if texts is None else texts.shape[1])
+        self.first, self.second = nn.Linear(width, hidden_size), nn.Linear(hidden_size, hidden_size)
         for layer in (self.first, self.second):
             bound = layer.in_features**-0.5
             with torch.no_grad():
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.uniform_(-bound, bound, generator=generator)
-        self.register_buffer("vectors", table)
         self.register_buffer("blank", torch.randn(hidden_size, generator=generator) * rms)
 
     def forward(self, slots: Sequence[Slot]) -> Tensor:
         """[slot, hidden]; each distinct item is projected once. Raises `PromptError` for a user's slot."""
         if any(not isinstance(slot, ItemSlot) for slot in slots):
             raise PromptError("this projector has vectors for items only, not for users")
-        if not self.hybrid:
+        if not self.hybrid and self.texts is None:
             return self.blank.expand(len(slots), -1)
         items = torch.tensor([slot.item for slot in slots if isinstance(slot, ItemSlot)], device=self.vectors.device)
         distinct, where = items.unique(return_inverse=True)
-        projected: Tensor = self.second(functional.gelu(self.first(self.vectors[distinct])))
+        seen = self.vectors[distinct] if self.hybrid else torch.zeros_like(self.vectors[distinct])
+        known = seen if self.texts is None else torch.cat([seen, self.texts[distinct]], dim=1)
+        projected: Tensor = self.second(functional.gelu(self.first(known)))
         if self.scale is not None:
             projected = functional.rms_norm(projected, projected.shape[-1:]) * self.scale
         return projected[where]
@@ -61,17 +70,17 @@ class Projector(nn.Module):
 class ItemHead(nn.Module):
     """Scores of the whole catalogue from a hidden state: its query against each item's vector.
 
-    Item vectors are the collaborative model's, frozen but for a learned shift of each item's score: with few
-    examples a table of free vectors would be noise.
+    The vectors are frozen, only a shift of each item's score is learned: with few examples a table of free vectors
+    would be noise.
     """
 
     vectors: Tensor
 
-    def __init__(self, vectors: FloatArray, counts: np.ndarray[tuple[int], np.dtype[np.int32]], hidden_size: int) -> None:
-        """``vectors``: [item, d]; ``counts``: training interactions of each item, from which its first score comes."""
+    def __init__(self, tables: Sequence[FloatArray], counts: IntArray, hidden_size: int) -> None:
+        """``tables``: [item, d] each; ``counts``: training interactions of each item, whence its first score."""
         super().__init__()
-        table = torch.from_numpy(np.array(vectors, dtype=np.float32))
-        self.register_buffer("vectors", table / table.norm(dim=1).mean().clamp(min=1e-6))
+        table = torch.cat([_tensor(t) / _tensor(t).norm(dim=1).mean().clamp(min=1e-6) for t in tables], dim=1)
+        self.register_buffer("vectors", table)
         self.query = nn.Linear(hidden_size, table.shape[1])
         nn.init.zeros_(self.query.weight)
         nn.init.zeros_(self.query.bias)
@@ -83,4 +92,14 @@ class ItemHead(nn.Module):
         if dropout and self.training:
             states = functional.dropout(states, dropout)
         # The factor lets the query reach the range of logits within the first few hundred steps.
-        return 3.0 * self.query(states) @ self.vectors.T + self.bias
+        logits: Tensor = 3.0 * self.query(states) @ self.vectors.T + self.bias
+        return logits
+
+
+def _tensor(table: FloatArray) -> Tensor:
+    return torch.from_numpy(np.array(table, dtype=np.float32))
+
+
+def _standard(table: FloatArray) -> Tensor:
+    tensor = _tensor(table)
+    return (tensor - tensor.mean(0)) / tensor.std().clamp(min=1e-6)

@@ -33,7 +33,8 @@ class Question(NamedTuple):
 class ChoiceReading:
     """Scores each candidate by the log-probability of its title and a line break after the prompt."""
 
-    def __init__(self, method: LLaRA, counts: np.ndarray[Any, Any]) -> None:
+    def __init__(self, method: LLaRA, texts: FloatArray | None) -> None:
+        """``texts`` is for the other reading; here titles stand in the prompt."""
         self.method = method
         rms = method.llm.embedding_rms
         self.projector = Projector(
@@ -43,6 +44,11 @@ class ChoiceReading:
             rms=rms,
             generator=torch.Generator().manual_seed(method.seed),
         ).to(method.llm.device)
+
+    @staticmethod
+    def texts_of(method: LLaRA) -> FloatArray | None:
+        """None: see `TimelineReading.texts_of`."""
+        return None
 
     def modules(self) -> dict[str, torch.nn.Module]:
         """What trains beside the adapters."""
@@ -63,7 +69,7 @@ class ChoiceReading:
             self.projector.hybrid = method.hybrid(share)
             return self._loss(batch)
 
-        whole = max(1, round(len(places) * config.epochs / rows / config.accumulate))
+        whole = round(len(places) * config.epochs / rows / config.accumulate)
         sample = method.sample(split.valid)
         drawn = [self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)]
         return [
@@ -121,12 +127,11 @@ class ChoiceReading:
 
     def _item(self, item: Item) -> Prompt:
         content = self.method.config.content
-        text: tuple[Part, ...] = () if content == "behaviour" else (self.method.item_part(item, content), " ")
+        text: tuple[Part, ...] = () if content == "behaviour" else (self.method.item_part(item), " ")
         return Prompt.of(*text, ItemSlot(item))
 
     def _answer(self, item: Item) -> Encoded:
-        content = "index" if self.method.config.content == "index" else "text"
-        return self.method.llm.encode(Prompt.of(" ", self.method.item_part(item, content), "\n"), start=False)
+        return self.method.llm.encode(Prompt.of(" ", self.method.item_part(item), "\n"), start=False)
 
     def _loss(self, batch: list[Question]) -> Tensor:
         """Minus the mean log-probability of an answer token; the prompt is not learned (equation 6)."""
@@ -157,5 +162,5 @@ class ChoiceReading:
         return float(np.mean([s.argmax() == q.answer for s, q in zip(scores, questions, strict=True)]))
 
     def _filler(self) -> Projector:
-        self.projector.hybrid = self.method.config.curriculum != "text" and self.method.config.content in ("hybrid", "behaviour")
+        self.projector.hybrid = self.method.shows_vectors
         return self.projector

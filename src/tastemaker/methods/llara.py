@@ -43,6 +43,7 @@ FAITHFUL: dict[str, Any] = {
     "batch_rows": 8,
     "accumulate": 16,
     "average": None,
+    "attributes": False,
 }
 """What the paper and its first release do (spec sections 1.4 to 1.7)."""
 TEMPLATES = {
@@ -67,15 +68,17 @@ class LLaRAConfig(MethodConfig):
     fifths, or 0 to 0.2 in every epoch as the released code really does."""
     domain: Literal["movie", "game", "artist"] = "movie"
     """Which words the prompt uses."""
-    attributes: bool = False
+    attributes: bool = True
     """Whether genres and year follow the title."""
+    text_size: int = Field(64, ge=1)
+    """Width of the vectors that hold what titles say (``timeline``)."""
     fusion: bool = True
     """Whether the collaborative score has a say, with a weight chosen on validation."""
     matched: bool = True
     """Whether slot vectors are brought to the scale of the token embeddings (always so in ``timeline``)."""
     history: int = Field(50, ge=1)
     """Older items are not read."""
-    positions: int = Field(128, ge=16)
+    positions: int = Field(64, ge=16)
     """Most positions of a timeline."""
     layers: int | None = Field(12, ge=1)
     """Depth of the language model that is used, counted from below; None: all of it."""
@@ -91,19 +94,17 @@ class LLaRAConfig(MethodConfig):
     learning_rate: float = Field(1e-3, gt=0)
     head_learning_rate: float = Field(2e-3, gt=0)
     """Of projector and item head (``timeline``)."""
-    behaviour_epochs: float = Field(4.0, ge=0)
-    """Epochs over vectors alone before titles join (``timeline``, ``content="hybrid"``)."""
-    epochs: float = Field(1.0, ge=0)
+    epochs: float = Field(4.0, ge=0)
     batch_positions: int = Field(2048, ge=64)
     """Positions in a micro-batch (``timeline``)."""
     batch_rows: int = Field(8, ge=1)
     """Prompts in a micro-batch (``choice``)."""
     accumulate: int = Field(1, ge=1)
-    max_steps: int | None = Field(None, ge=1)
-    """Ends ``choice`` early: an epoch of it takes hours on a laptop."""
-    average: float | None = Field(None, gt=0, lt=1)
+    max_steps: int | None = Field(None, ge=0)
+    """Ends ``choice`` early: an epoch of it takes hours on a laptop. 0 leaves the model untuned (zero-shot)."""
+    average: float | None = Field(0.98, gt=0, lt=1)
     """Decay of the moving average of the parameters; None: none."""
-    validate_every: int = Field(30, ge=1)
+    validate_every: int = Field(50, ge=1)
     validate_cases: int = Field(500, ge=1)
     """At most so many validation cases are asked each time, the same ones."""
 
@@ -126,6 +127,8 @@ class LLaRA(Method):
     collab: CollaborativeModel
     llm: LocalLM
     reading: TimelineReading | ChoiceReading
+    texts: FloatArray | None = None
+    """``[item, e]``: what the titles say, as the timeline reads it."""
     weight: float = 1.0
     """Share of the language model in the fused score."""
     seed: int = 0
@@ -141,9 +144,10 @@ class LLaRA(Method):
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned on ``split.train``; what is best on ``split.valid`` is kept, and the fusion chosen."""
         self.seed = seed
-        trained = self._attach(split.dataset, progress)
-        rate = Group(trained, self.config.learning_rate)
-        self.reading = self._reading()(self, self.collab.item_counts)
+        self._load(split.dataset, progress)
+        self.texts = self._reading().texts_of(self)
+        rate = Group(self._attach(), self.config.learning_rate)
+        self.reading = self._reading()(self, self.texts)
         for stage in self.reading.stages(split, rate):
             loop.run(stage, seed=seed, run_dir=run_dir, progress=progress)
         self.weight = self._chosen_weight(split)
@@ -174,20 +178,28 @@ class LLaRA(Method):
             "two-stage": float(share >= 0.4),
             "released": 0.2 * phase,
         }[self.config.curriculum]
-        return self.config.content not in ("text", "index") and float(torch.rand(())) < chance
+        return self.config.content != "text" and float(torch.rand(())) < chance
 
     def title(self, item: Item) -> str:
         """The item's title as people say it, without year and inverted article."""
         title = plain_title(self.catalogue.titles[item])
         return title or f"untitled {self.catalogue.items['item_id'][item]}"
 
-    def item_part(self, item: Item, content: str) -> ItemText:
-        """What stands in a prompt for an item's text."""
-        if content == "index":
-            return ItemText(item, f"#{item}")
+    def item_part(self, item: Item) -> ItemText:
+        """What stands in a prompt for an item's text: its title, or its number (``content="index"``)."""
+        return ItemText(item, f"#{item}" if self.config.content == "index" else self.title(item))
+
+    def described(self, item: Item) -> ItemText:
+        """The item's title and, with ``attributes``, year and genres."""
         row = self.catalogue.items.row(item, named=True) if self.config.attributes else {}
-        extra = [*(row.get("genres") or []), *([str(row["year"])] if row.get("year") else [])]
-        return ItemText(item, " ".join([self.title(item), *extra]))
+        year = f" ({row['year']})" if row.get("year") else ""
+        genres = f". Genres: {', '.join(row['genres'])}" if row.get("genres") else ""
+        return ItemText(item, f"{TEMPLATES[self.config.domain][0].capitalize()}: {self.title(item)}{year}{genres}.")
+
+    @property
+    def shows_vectors(self) -> bool:
+        """Whether slots hold behaviour vectors once training is over."""
+        return self.config.curriculum != "text" and self.config.content != "text"
 
     @property
     def opening(self) -> str:
@@ -235,6 +247,7 @@ class LLaRA(Method):
                 "adapter_model": adapters.adapter_state(self.llm),
                 "projector": {name: p.detach().cpu().numpy() for name, p in modules.items()},
                 "collab": arrays,
+                **({} if self.texts is None else {"texts": {"texts": self.texts}}),
             },
             json={
                 "llara": {**llara, "collab": about, "llm": {"name": self.llm.name, "sha256": self.llm.fingerprint}},
@@ -250,11 +263,13 @@ class LLaRA(Method):
         about = artifact.json("llara")
         method = cls(about["llm"]["name"], collab.unpacked(about["collab"], artifact.arrays("collab"), path), **about["config"])
         method.seed, method.weight = int(about["seed"]), float(about["weight"])
-        method._attach(Dataset.of_items(artifact.frame("items")), quiet)
+        method._load(Dataset.of_items(artifact.frame("items")), quiet)
         if method.llm.fingerprint != about["llm"]["sha256"]:
             raise ArtifactError(f"{path}: was tuned on another {about['llm']['name']} than the one installed; tune again")
+        method._attach()
         adapters.load_adapter_state(method.llm, artifact.arrays("adapter_model"))
-        method.reading = method._reading()(method, method.collab.item_counts)
+        method.texts = artifact.arrays("texts")["texts"] if "texts.safetensors" in artifact.names else None
+        method.reading = method._reading()(method, method.texts)
         state = {name: torch.from_numpy(np.array(array)) for name, array in artifact.arrays("projector").items()}
         for name, module in method.reading.modules().items():
             own = {key.removeprefix(f"{name}."): t for key, t in state.items() if key.startswith(f"{name}.")}
@@ -264,14 +279,17 @@ class LLaRA(Method):
                 raise ArtifactError(f"{path}: its {name} does not fit ({str(error).splitlines()[0]})") from error
         return method
 
-    def _attach(self, catalogue: Dataset, progress: Progress) -> dict[str, torch.nn.Parameter]:
+    def _load(self, catalogue: Dataset, progress: Progress) -> None:
+        """The language model as it came, cut to the depth asked for."""
         self.catalogue = catalogue
         self.llm = LocalLM.load(self._llm, progress=progress) if isinstance(self._llm, str) else self._llm
+        adapters.detach(self.llm)
         if self.config.layers is not None:
             self.llm.keep_layers(self.config.layers)
-        generator = torch.Generator().manual_seed(self.seed)
+
+    def _attach(self) -> dict[str, torch.nn.Parameter]:
         config = self.config
-        adapters.detach(self.llm)
+        generator = torch.Generator().manual_seed(self.seed)
         trained = adapters.attach(
             self.llm, r=config.lora_r, alpha=config.lora_alpha, dropout=config.lora_dropout, generator=generator
         )
