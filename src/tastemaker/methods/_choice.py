@@ -71,7 +71,9 @@ class ChoiceReading:
 
         whole = round(len(places) * config.epochs / rows / config.accumulate)
         sample = method.sample(split.valid)
-        drawn = [self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)]
+        drawn = [
+            self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)
+        ]
         return [
             Stage(
                 name=f"choice-{config.content}",
@@ -97,7 +99,10 @@ class ChoiceReading:
         with self.method.llm.answering(self._filler()):
             for start in range(0, len(queries), 32):
                 some = queries[start : start + 32]
-                prompts = [self.method.llm.encode(self.prompt(q, i % len(self.method.templates))) for i, q in enumerate(some, start)]
+                prompts = [
+                    self.method.llm.encode(self.prompt(q, i % len(self.method.templates)))
+                    for i, q in enumerate(some, start)
+                ]
                 branches = [[self._answer(item) for item in query.candidates] for query in some]
                 found += [s.cpu().numpy() for s in scoring.log_probabilities(self.method.llm, prompts, branches)]
                 progress("scoring", start + len(some), len(queries))
@@ -107,7 +112,9 @@ class ChoiceReading:
         """The released way: greedy text, read by substring. One-hot scores (all NaN: no answer) and what was valid."""
         lm = self.method.llm
         lm.filler = self._filler()
-        texts = lm.generate([self.prompt(q, i % len(self.method.templates)) for i, q in enumerate(queries)], max_new_tokens=24)
+        texts = lm.generate(
+            [self.prompt(q, i % len(self.method.templates)) for i, q in enumerate(queries)], max_new_tokens=24
+        )
         scores, valid = [], []
         for query, text in zip(queries, texts, strict=True):
             index = parse_substring(text, [self.method.title(item) for item in query.candidates]).index
@@ -147,7 +154,7 @@ class ChoiceReading:
         config = self.method.config
         at = at % len(items)
         window = [Item(int(i)) for i in items[max(0, at - config.history) : at]]
-        barred, others = {*window, int(items[at])}, []
+        barred, others = {*window, int(items[at])}, list[Item]()
         while len(others) < config.candidates - 1:
             drawn = int(rng.integers(self.method.catalogue.n_items))
             if drawn not in barred:

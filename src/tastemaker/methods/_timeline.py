@@ -87,7 +87,9 @@ class TimelineReading:
                 epoch=epoch,
                 loss=loss,
                 groups={"adapters": adapters, **own},
-                validate=(lambda: self.method.hit_rate(self.score([c.query for c in sample]), sample)) if sample else None,
+                validate=(lambda: self.method.hit_rate(self.score([c.query for c in sample]), sample))
+                if sample
+                else None,
                 validate_every=config.validate_every,
                 average=config.average,
                 facts=self.method.facts(split),
@@ -131,6 +133,3 @@ def _sequences(split: Split, rng: np.random.Generator) -> list[np.ndarray[Any, n
         shuffled_ties(np.asarray(items, dtype=np.int32), times.to_list(), rng)
         for items, times in zip(rows["item"], rows["time"], strict=True)
     ]
-
-
-

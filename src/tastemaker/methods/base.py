@@ -36,9 +36,7 @@ class Method(ABC):
     collab: CollaborativeModel
 
     @abstractmethod
-    def tune(
-        self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet
-    ) -> Self:
+    def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned. With ``run_dir``: checkpoints and ``log.jsonl`` there, and resumed from there."""
 
     @abstractmethod

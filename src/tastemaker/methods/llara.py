@@ -238,7 +238,9 @@ class LLaRA(Method):
     def save(self, path: Path) -> None:
         """Adapters as peft saves them, projector, head and collaborative model; the base model by name and hash."""
         about, arrays = collab.packed(self.collab)
-        modules = {f"{m}.{n}": p for m, module in self.reading.modules().items() for n, p in module.state_dict().items()}
+        modules = {
+            f"{m}.{n}": p for m, module in self.reading.modules().items() for n, p in module.state_dict().items()
+        }
         llara = {"config": self.config.model_dump(mode="json"), "weight": self.weight, "seed": self.seed}
         artifacts.save(
             path,
@@ -261,11 +263,15 @@ class LLaRA(Method):
         """Undo ``save``. Raises `ArtifactError` if anything is damaged, or the base model is not the one tuned."""
         artifact = artifacts.load(path, KIND)
         about = artifact.json("llara")
-        method = cls(about["llm"]["name"], collab.unpacked(about["collab"], artifact.arrays("collab"), path), **about["config"])
+        method = cls(
+            about["llm"]["name"], collab.unpacked(about["collab"], artifact.arrays("collab"), path), **about["config"]
+        )
         method.seed, method.weight = int(about["seed"]), float(about["weight"])
         method._load(Dataset.of_items(artifact.frame("items")), quiet)
         if method.llm.fingerprint != about["llm"]["sha256"]:
-            raise ArtifactError(f"{path}: was tuned on another {about['llm']['name']} than the one installed; tune again")
+            raise ArtifactError(
+                f"{path}: was tuned on another {about['llm']['name']} than the one installed; tune again"
+            )
         method._attach()
         adapters.load_adapter_state(method.llm, artifact.arrays("adapter_model"))
         method.texts = artifact.arrays("texts")["texts"] if "texts.safetensors" in artifact.names else None
@@ -312,7 +318,10 @@ class LLaRA(Method):
         queries = [case.query for case in split.valid]
         assert isinstance(self.reading, TimelineReading)  # noqa: S101
         own, other = _standard(self.reading.score(queries)), _standard(self.collab.score(queries))
-        tried = {w: self.hit_rate(own * np.float32(w) + other * np.float32(1 - w), split.valid) for w in np.linspace(0, 1, 21)}
+        tried = {
+            w: self.hit_rate(own * np.float32(w) + other * np.float32(1 - w), split.valid)
+            for w in np.linspace(0, 1, 21)
+        }
         return float(max(tried, key=lambda w: tried[w]))
 
 
@@ -320,4 +329,5 @@ def _standard(scores: FloatArray) -> FloatArray:
     """Each row with mean 0 and deviation 1."""
     finite = np.where(np.isfinite(scores), scores, np.nan)
     mean, deviation = np.nanmean(finite, axis=1, keepdims=True), np.nanstd(finite, axis=1, keepdims=True)
-    return ((scores - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    standard: FloatArray = ((scores - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
+    return standard

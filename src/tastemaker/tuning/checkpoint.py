@@ -54,7 +54,8 @@ def load(path: Path, facts: dict[str, Any]) -> State:
     differing = sorted(k for k in {*facts, *progress["facts"]} if facts.get(k) != progress["facts"].get(k))
     if differing:
         raise ArtifactError(
-            f"{path.name} belongs to a run with other {', '.join(differing)}; use another directory, or delete it to start anew"
+            f"{path.name} belongs to a run with other {', '.join(differing)}; "
+            "use another directory, or delete it to start anew"
         )
     tables: dict[str, dict[str, Tensor]] = {table: {} for table in _TABLES}
     for key, array in artifact.arrays().items():

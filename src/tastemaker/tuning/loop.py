@@ -66,7 +66,11 @@ def run(
             log.write(step=step + 1, loss=loss, rate=stage.rate(step), seconds=time.monotonic() - started, valid=figure)
             progress(stage.name, step + 1, stage.steps, note)
             done = step + 1 == stage.steps
-            if folder is not None and PartialState().is_main_process and (done or stopped or (step + 1) % save_every == 0):
+            if (
+                folder is not None
+                and PartialState().is_main_process
+                and (done or stopped or (step + 1) % save_every == 0)
+            ):
                 checkpoint.save(folder, optimizer.state, facts)
             if stopped and not done:
                 kept = "; run the same command to go on" if folder is not None else ""
@@ -157,8 +161,10 @@ class _Optimizer:
             for batch in batches:
                 loss = stage.loss(batch, step / stage.steps)
                 if not torch.isfinite(loss):
-                    raise TrainingError(f"stage {stage.name}, step {step + 1}: the loss is {loss.item()}; lower the learning rate")
-                (loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+                    raise TrainingError(
+                        f"stage {stage.name}, step {step + 1}: the loss is {loss.item()}; lower the learning rate"
+                    )
+                (loss / len(batches)).backward()
                 total += loss.item() / len(batches)
         self._update()
         return total
@@ -166,12 +172,14 @@ class _Optimizer:
     @torch.no_grad()
     def _update(self) -> None:
         state, stage = self.state, self.stage
-        gradients = {n: torch.zeros_like(m) if self.named[n].grad is None else self.named[n].grad.float() for n, m in state.parameters.items()}  # type: ignore[union-attr]
+        gradients = {n: _gradient(self.named[n]) for n in state.parameters}
         if PartialState().num_processes > 1:
             gradients = reduce(gradients, "mean")
         norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()]))
         if not torch.isfinite(norm):
-            raise TrainingError(f"stage {stage.name}, step {state.step + 1}: a gradient is not finite; lower the learning rate")
+            raise TrainingError(
+                f"stage {stage.name}, step {state.step + 1}: a gradient is not finite; lower the learning rate"
+            )
         scale = 1.0 if stage.clip is None else min(1.0, stage.clip / (norm.item() + 1e-12))
         (b1, b2), rate = self.BETAS, stage.rate(state.step)
         state.step += 1
@@ -193,6 +201,10 @@ class _Optimizer:
         self.place(self.state.best or self.state.average or self.state.parameters)
         for parameter in self.named.values():
             parameter.grad = None
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter).float() if parameter.grad is None else parameter.grad.float()
 
 
 def _validated(stage: Stage, optimizer: _Optimizer) -> float | None:
@@ -243,8 +255,8 @@ def _signals() -> Iterator[list[int]]:
         signal.signal(number, before[number])
 
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, note)
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            before[stop] = signal.signal(stop, note)
     except ValueError:  # not in the main thread: whoever owns it owns the signals
         pass
     try:
@@ -252,6 +264,3 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-
