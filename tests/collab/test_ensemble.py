@@ -33,6 +33,15 @@ def test_settings_reach_their_member() -> None:
     assert isinstance(model.members[1], SASRec)
 
 
+def test_vectors_of_neural_members_stand_side_by_side() -> None:
+    settings = {"sasrec": {"embedding_size": 8}, "gru4rec": {"embedding_size": 4}}
+    model = Ensemble(members=("sasrec", "popularity", "gru4rec"), settings=settings).fit(hand_split())
+    known = model.known_items
+    norms = [np.linalg.norm(part[known], axis=1).mean() for part in np.split(model.item_vectors, [8], axis=1)]
+    assert model.item_vectors.shape == (7, 12)
+    assert np.allclose(norms, 1, atol=1e-5)
+
+
 def test_without_a_neural_member_there_are_no_vectors() -> None:
     with pytest.raises(UsageError, match="add a neural model"):
         _ = Ensemble(members=COUNTS).fit(hand_split()).item_vectors

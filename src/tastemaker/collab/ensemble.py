@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -43,14 +44,17 @@ class Ensemble(CollaborativeModel):
 
     @property
     def item_vectors(self) -> FloatArray:
-        """``[item, d]`` input embeddings of the first member that has any. Raises `UsageError` if none has."""
+        """``[item, d]``: the members' input embeddings side by side, each at mean norm 1. Raises `UsageError` if none
+        of them has any."""
         _ = self.known_items
+        tables = []
         for member in self.members:
-            try:
-                return member.item_vectors
-            except UsageError:
-                continue
-        raise UsageError(f"no member of {self.config.members} has item vectors; add a neural model such as sasrec")
+            with contextlib.suppress(UsageError):
+                vectors = member.item_vectors
+                tables.append(vectors / max(float(np.linalg.norm(vectors[self.known_items], axis=1).mean()), 1e-6))
+        if not tables:
+            raise UsageError(f"no member of {self.config.members} has item vectors; add a neural model such as sasrec")
+        return np.concatenate(tables, axis=1).astype(np.float32)
 
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
         seeds = rng.integers(2**31, size=len(self.config.members))
