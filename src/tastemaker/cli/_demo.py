@@ -1,0 +1,145 @@
+"""The steps of the demo: data, models, table, recommendations, report; each skipped if what it made is there."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tastemaker import collab
+from tastemaker.artifacts import write_atomic
+from tastemaker.cli._judging import BASELINES, of_model
+from tastemaker.cli._output import say, show_line, show_result, show_table, size
+from tastemaker.cli._runs import LOG, MODEL, ModelConfig, RunConfig, open_run, split_of
+from tastemaker.cli._training import fit_model, kept_model, train_run
+from tastemaker.data.split import Case, Split
+from tastemaker.evaluate import (
+    Curve,
+    Example,
+    Result,
+    Suggestion,
+    System,
+    evaluate,
+    read_result,
+    render_report,
+    write_result,
+)
+from tastemaker.recommend import Recommender
+from tastemaker.types import Progress
+
+PROTOCOL = "leave-one-out-20"
+RIVALS = ("gru4rec", "caser")
+"""Collaborative models judged beside the one that the method builds on."""
+SHOWN = 5
+"""Recommendations for each user."""
+
+
+class Demo:
+    """One demo in one directory; call the steps in their order."""
+
+    split: Split
+    recommender: Recommender
+    result: Result
+    examples: list[Example]
+
+    def __init__(self, out: Path, config: RunConfig, progress: Progress) -> None:
+        self.out, self.config, self.progress = out, config, progress
+        self.started = time.monotonic()
+
+    def data(self, *, overwrite: bool) -> None:
+        """The data, split, and a directory that is ours."""
+        say(f"1/5 data: {self.config.data.name}")
+        self.split = split_of(self.config.data, self.progress)
+        self.config = self.config.with_hash(self.split)
+        self.trained = open_run(self.out, self.config, overwrite=overwrite)
+        if not self.trained:
+            for name in ("result.json", "examples.json"):
+                (self.out / name).unlink(missing_ok=True)
+
+    def train(self) -> None:
+        """The collaborative model, and the language model tuned on top of it."""
+        under = self.config.collab.name if self.config.collab else "nothing"
+        say(f"2/5 {self.config.train} on {under} and {self.config.llm}{' (kept)' if self.trained else ''}")
+        if self.trained:
+            self.recommender = Recommender.from_pretrained(self.out)
+        else:
+            self.recommender = train_run(self.config, self.split, self.out, self.progress)
+
+    def judge(self) -> None:
+        """Everybody's last item, to be found among 20, by every system."""
+        kept = self.out / "result.json"
+        say(f"3/5 comparison on {len(self.split.test):,} users{' (kept)' if kept.is_file() else ''}")
+        if not kept.is_file():
+            judged = evaluate(self.split, self._systems(), PROTOCOL, progress=self.progress)
+            write_result(judged, kept, f"tastemaker demo --out {self.out}", name="demo")
+        self.result = read_result(kept)
+
+    def recommend(self, users: int) -> None:
+        """What some of those users are recommended, why, and what they chose."""
+        kept = self.out / "examples.json"
+        stored = json.loads(kept.read_bytes()) if kept.is_file() else []
+        say(f"4/5 recommendations for {users} users{' (kept)' if len(stored) == users else ''}")
+        if len(stored) != users:
+            drawn = np.random.default_rng(self.config.seed).permutation(len(self.split.test))[:users]
+            stored = [self._example(self.split.test[i]) for i in drawn]
+            write_atomic(kept, json.dumps(stored, indent=1, ensure_ascii=False).encode())
+        self.examples = [
+            Example(one["user"], one["history"], [Suggestion(**s) for s in one["suggestions"]], one["chosen"])
+            for one in stored
+        ]
+
+    def report(self) -> None:
+        """All of it as one page of HTML."""
+        say("5/5 report")
+        log = self.out / LOG
+        curves = [Curve.read(log, self.config.train)] if log.is_file() else []
+        page = render_report([self.result], curves=curves, examples=self.examples, title="tastemaker demo")
+        write_atomic(self.out / "report.html", page.encode())
+
+    def tell(self) -> None:
+        """The table and the recommendations on stdout, and what it took."""
+        show_result(self.result, as_json=False)
+        for one in self.examples:
+            show_line(f"User {one.user} last chose: {'; '.join(one.history[-3:])}; and then: {one.chosen}")
+            rows = [(i, s.title, s.reason) for i, s in enumerate(one.suggestions, start=1)]
+            show_table(("", "recommended", "because"), rows)
+        show_line(f"report: {self.out / 'report.html'}")
+        show_line(f"recommender: {self.out / MODEL} (tastemaker recommend {self.out} --user ID)")
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        show_line(f"took {time.monotonic() - self.started:,.0f} s and at most {size(used)} of memory")
+
+    def _systems(self) -> list[System]:
+        retriever = collab.models.name_of(type(self.recommender.retriever))
+        rows = []
+        for name in (*BASELINES, *RIVALS):
+            if name != retriever:
+                rows.append(of_model(name, self._rival(name), self.config.seed))
+        rows.append(of_model(retriever, self.recommender.retriever, self.config.seed))
+        if self.recommender.ranker is not None:
+            rows.append(System(self.config.train, "llm", self.recommender.score_queries, seed=self.config.seed))
+        return rows
+
+    def _rival(self, name: str) -> collab.CollaborativeModel:
+        model = ModelConfig(name=name)
+        return kept_model(
+            self.out / "rivals" / name, lambda: fit_model(model, self.split, self.config.seed, self.progress)
+        )
+
+    def _example(self, case: Case) -> dict[str, Any]:
+        data = self.split.dataset
+        ids, titles = data.items["item_id"], data.titles
+        (answer,) = self.recommender.answer([case.query], SHOWN)
+        history = [ids[i] for i in case.query.history]
+        reasons = [self.recommender.explain(ids[i], history=history).sentence for i in answer.items]
+        found = zip(answer.items, answer.scores, reasons, strict=True)
+        return {
+            "user": "unknown" if case.query.user is None else data.users["user_id"][case.query.user],
+            "history": [titles[i] for i in case.query.history],
+            "suggestions": [{"title": titles[i], "score": score, "reason": reason} for i, score, reason in found],
+            "chosen": titles[case.positive],
+        }

@@ -1,0 +1,128 @@
+"""Runs and names of models -> the systems of one evaluation, none of them judged on what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tastemaker import collab
+from tastemaker.cli._output import say
+from tastemaker.cli._runs import DataConfig, ModelConfig, RunConfig, read_run
+from tastemaker.cli._training import fit_model
+from tastemaker.collab.base import CollaborativeModel
+from tastemaker.config import build
+from tastemaker.data.split import Split
+from tastemaker.errors import UsageError
+from tastemaker.evaluate import System, protocol
+from tastemaker.evaluate.protocols import Protocol
+from tastemaker.recommend import Recommender
+from tastemaker.types import Progress
+
+BASELINES = ("popularity", "cooccurrence")
+"""Judged beside everything else: what they cost is nothing, and a table without them proves nothing."""
+SPLITS = {"llara": "user-ratio"}
+"""The split a protocol goes with, where that is not leave-one-out."""
+
+
+def target(text: str) -> str | Path:
+    """The directory of a run or of a recommender, or the name of a collaborative model. Raises `UnknownNameError`."""
+    if Path(text).is_dir():
+        return Path(text)
+    if Path(text).exists() or "/" in text:
+        raise UsageError(f"{text} is neither the directory of a run nor a collaborative model")
+    collab.models.get(text)
+    return text
+
+
+def data_of(runs: Sequence[Path], given: dict[str, Any], protocol_name: str) -> DataConfig:
+    """What was said, else what the first run was trained on, else the customary data of the protocol."""
+    said = {key: value for key, value in given.items() if value}
+    found = next((run for path in runs if (run := run_of(path)) is not None), None)
+    if not said and found is not None:
+        return found.data
+    default: dict[str, Any] = {"name": "ml-100k", "split": SPLITS.get(protocol_name, "leave-one-out")}
+    if found is not None and said.get("name", found.data.name) == found.data.name:
+        default = found.data.model_dump(exclude={"hash"})
+    if "split" not in said and said.get("name", default["name"]) != default["name"]:
+        default["split"] = None
+    return build(DataConfig, {**default, **said})
+
+
+def run_of(path: Path) -> RunConfig | None:
+    """The config of the run at ``path``, or of the one whose ``model`` folder that is."""
+    return read_run(path) or read_run(path.resolve().parent)
+
+
+def protocol_of(name: str, settings: dict[str, Any]) -> Protocol:
+    """The preset with some of its settings changed. Raises `UnknownNameError` or `ConfigError`."""
+    return build(type(protocol(name)), settings, where=f"{name}: ")
+
+
+def systems(
+    targets: Sequence[str | Path],
+    split: Split,
+    *,
+    settings: dict[str, Any],
+    llm_draws: int,
+    seed: int,
+    baselines: bool,
+    progress: Progress,
+) -> list[System]:
+    """Baselines first, then each target, a run's retriever before the run itself; every name once."""
+    found: dict[str, System] = {}
+
+    def add(name: str, system: System) -> None:
+        if name in found:
+            raise UsageError(f"two systems are named {name!r}; rename the directory of one")
+        found[name] = system
+
+    named = [name for name in BASELINES if baselines and name not in targets] + list(targets)
+    reserved = {_name(one) for one in targets if isinstance(one, Path)}
+    for one in named:
+        if isinstance(one, str):
+            model = ModelConfig(name=one, settings=settings.get(one, {}))
+            add(one, of_model(one, fit_model(model, split, seed, progress), seed))
+            continue
+        recommender, run = load_for(one, split)
+        seed_of = None if run is None else run.seed
+        retriever = collab.models.name_of(type(recommender.retriever))
+        if recommender.ranker is None:
+            add(_name(one), of_model(_name(one), recommender.retriever, seed_of))
+            continue
+        if baselines and retriever not in found and retriever not in targets:
+            name = f"{retriever} of {_name(one)}" if retriever in reserved else retriever
+            add(name, of_model(name, recommender.retriever, seed_of))
+        add(_name(one), _of_ranker(_name(one), recommender, llm_draws, seed_of))
+    return list(found.values())
+
+
+def load_for(path: Path, split: Split) -> tuple[Recommender, RunConfig | None]:
+    """The recommender at ``path``, if the split's test is new to it. Raises `UsageError` if it may not be."""
+    run = run_of(path)
+    if run is None:
+        say(f"warning: {path} does not say what it was trained on; it may have seen the answers")
+    elif run.data.hash != split.hash:
+        raise UsageError(
+            f"{path} was trained on another split than the one it would be judged on; it may have seen the answers. "
+            "Leave --data and --split out, or train it on this split"
+        )
+    recommender = Recommender.from_pretrained(path)
+    if not recommender.data.items["item_id"].equals(split.dataset.items["item_id"]):
+        raise UsageError(f"{path} has another catalogue than {split.dataset.name}; train it on this split")
+    return recommender, run
+
+
+def of_model(name: str, model: CollaborativeModel, seed: int | None) -> System:
+    """A row; models that only count are baselines, those that learn vectors are rivals."""
+    learns = type(model).item_vectors is not CollaborativeModel.item_vectors
+    return System.of_model(name, model, "collaborative" if learns else "trivial", seed=seed if learns else None)
+
+
+def _of_ranker(name: str, recommender: Recommender, draws: int, seed: int | None) -> System:
+    return System(name, "llm", recommender.score_queries, draws=draws, seed=seed)
+
+
+def _name(path: Path) -> str:
+    resolved = path.resolve()
+    return resolved.parent.name if resolved.name == "model" else resolved.name

@@ -1,0 +1,31 @@
+"""The options that several verbs share, written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="NAME|PATH", help="A dataset by name, or files; see `data list`.")
+]
+From = Annotated[
+    Path | None, typer.Option("--from", metavar="PATH", help="Where the named dataset's files are, if not fetched.")
+]
+SplitName = Annotated[
+    str | None, typer.Option("--split", metavar="NAME", help="leave-one-out or user-ratio; see `data split --help`.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="KEY=VALUE", help="A setting; repeatable. `tastemaker config` lists them."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything that is drawn.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write a page of HTML.")]
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What `tastemaker train` wrote.")]
+User = Annotated[list[str] | None, typer.Option("--user", metavar="ID", help="A known user; repeatable.")]
+History = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="FILE", help="Somebody new: item ids, one a line, oldest first; - is stdin."),
+]

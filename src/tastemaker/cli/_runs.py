@@ -1,0 +1,160 @@
+"""What to train and on what -> a run's directory, from which it can be repeated, resumed and evaluated."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tastemaker import collab, methods
+from tastemaker.artifacts import write_atomic
+from tastemaker.config import build, dump_config, load_config
+from tastemaker.data import load_dataset, load_split, readers, splits
+from tastemaker.data.readers.base import SplitReader
+from tastemaker.data.split import Split
+from tastemaker.errors import ConfigError, UnknownNameError, UsageError
+from tastemaker.types import Progress
+
+CONFIG, LOG, MODEL = "config.yaml", "log.jsonl", "model"
+OURS = ("checkpoints", "collab", "rivals", LOG, MODEL)
+"""What training leaves beside the config."""
+
+
+class DataConfig(BaseModel):
+    """Which data, and how it is split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """A dataset's name, or a path."""
+    path: str | None = None
+    """Where a named dataset's files are, if they were not fetched."""
+    options: dict[str, Any] = {}
+    """Of the reader."""
+    split: str | None = None
+    """A split's name; None: the one the dataset comes with, or leave-one-out."""
+    settings: dict[str, Any] = {}
+    """Of the split."""
+    hash: str | None = None
+    """Of the split that came out; where it is given, another one is refused."""
+
+
+class ModelConfig(BaseModel):
+    """A collaborative model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    settings: dict[str, Any] = {}
+
+
+class RunConfig(BaseModel):
+    """One training run, whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: str
+    """A method, or a collaborative model."""
+    settings: dict[str, Any] = {}
+    """Of what is trained."""
+    data: DataConfig
+    llm: str | None = None
+    """The language model under a method."""
+    collab: ModelConfig | None = None
+    """The collaborative model under a method, which is also its retriever."""
+    seed: int = Field(0, ge=0)
+
+    def resolved(self) -> RunConfig:
+        """The same with every default written out. Raises `UnknownNameError` or `ConfigError`, before any work."""
+        _ = self.data.split and splits.get(self.data.split)
+        if self.train in collab.models.names():
+            model = _resolved_model(ModelConfig(name=self.train, settings=self.settings))
+            return self.model_copy(update={"settings": model.settings, "llm": None, "collab": None})
+        if self.train not in methods.registry.names():
+            known = [*methods.registry.names(), *collab.models.names()]
+            raise UnknownNameError("method or collaborative model", self.train, known)
+        if self.llm is None or self.collab is None:
+            raise ConfigError(f"{self.train} needs a language model (llm) and a collaborative model (collab)")
+        settings = build(methods.registry.get(self.train).Config, self.settings, where=f"{self.train}: ")
+        update = {"settings": settings.model_dump(mode="json"), "collab": _resolved_model(self.collab)}
+        return self.model_copy(update=update)
+
+    def with_hash(self, split: Split) -> RunConfig:
+        """The same, bound to that split. Raises `UsageError` if it is bound to another."""
+        if self.data.hash not in (None, split.hash):
+            raise UsageError(f"{self.data.name} is not the data of that config any more; its hash differs")
+        return self.model_copy(update={"data": self.data.model_copy(update={"hash": split.hash})})
+
+
+def split_of(config: DataConfig, progress: Progress) -> Split:
+    """The split that the config describes: one the data comes with, or one made of it."""
+    name = config.name.lower().replace("_", "-")
+    if config.split is None and name in readers.names() and issubclass(readers.get(name), SplitReader):
+        if config.settings:
+            raise ConfigError(f"{name} is split already; settings of a split need --split")
+        return load_split(name, config.path, progress, **config.options)
+    dataset = load_dataset(config.name, config.path, progress, **config.options)
+    return dataset.split(config.split or "leave-one-out", **config.settings)
+
+
+def open_run(folder: Path, config: RunConfig, *, overwrite: bool) -> bool:
+    """Whether that very run is finished already; otherwise ``folder`` is ready for it to begin or to go on.
+
+    Raises `UsageError` for a directory that holds another run, or things of someone else, unless ``overwrite``; and
+    even then nothing is removed but what a run left.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; choose another --out")
+    found = read_run(folder)
+    if found is None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise UsageError(f"{folder} is not empty and holds no run; choose another --out, or add --overwrite")
+    difference = found and _difference(found, config)
+    if difference and not overwrite:
+        raise UsageError(f"{folder} holds another run ({difference}); choose another --out, or add --overwrite")
+    if found is not None and overwrite:
+        for name in OURS:
+            _remove(folder / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / CONFIG, dump_config(config).encode())
+    return (folder / MODEL / "manifest.json").is_file()
+
+
+def finish_run(folder: Path) -> None:
+    """Remove what only a run that goes on would need."""
+    for name in ("checkpoints", "collab"):
+        _remove(folder / name)
+
+
+def read_run(folder: Path) -> RunConfig | None:
+    """What was trained there, if it was a run. Raises `ConfigError` for a config that is none."""
+    return load_config(RunConfig, folder / CONFIG) if (folder / CONFIG).is_file() else None
+
+
+def _resolved_model(model: ModelConfig) -> ModelConfig:
+    kind = collab.models.get(model.name)
+    return ModelConfig(name=model.name, settings=kind(**model.settings).config.model_dump(mode="json"))
+
+
+def _difference(old: RunConfig, new: RunConfig) -> str:
+    """The first setting in which they differ, except where the files were; empty if they agree."""
+    before, after = (_flat(c.model_dump(mode="json", exclude={"data": {"path"}})) for c in (old, new))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            return f"{key} was {before.get(key)!r}, is now {after.get(key)!r}"
+    return ""
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, one in value.items():
+        flat |= _flat(one, f"{prefix}{key}.") if isinstance(one, dict) and one else {f"{prefix}{key}": one}
+    return flat
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
