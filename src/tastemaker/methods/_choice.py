@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tastemaker.data.split import Split
+from tastemaker.errors import UsageError
 from tastemaker.llm import scoring
 from tastemaker.llm.encoding import Encoded
 from tastemaker.llm.projector import Projector
@@ -95,14 +96,13 @@ class ChoiceReading:
     @torch.no_grad()
     def score(self, queries: Sequence[Query], progress: Progress = quiet) -> list[FloatArray]:
         """One array per query, aligned with its candidates: log p(title and line break | prompt)."""
+        if not all(query.candidates for query in queries):
+            raise UsageError('reading="choice" asks among candidates and cannot show the whole catalogue; give some')
         found: list[FloatArray] = []
         with self.method.llm.answering(self._filler()):
             for start in range(0, len(queries), 32):
                 some = queries[start : start + 32]
-                prompts = [
-                    self.method.llm.encode(self.prompt(q, i % len(self.method.templates)))
-                    for i, q in enumerate(some, start)
-                ]
+                prompts = [self.method.llm.encode(self.prompt(query)) for query in some]
                 branches = [[self._answer(item) for item in query.candidates] for query in some]
                 found += [s.cpu().numpy() for s in scoring.log_probabilities(self.method.llm, prompts, branches)]
                 progress("scoring", start + len(some), len(queries))
@@ -112,9 +112,7 @@ class ChoiceReading:
         """The released way: greedy text, read by substring. One-hot scores (all NaN: no answer) and what was valid."""
         lm = self.method.llm
         lm.filler = self._filler()
-        texts = lm.generate(
-            [self.prompt(q, i % len(self.method.templates)) for i, q in enumerate(queries)], max_new_tokens=24
-        )
+        texts = lm.generate([self.prompt(query) for query in queries], max_new_tokens=24)
         scores, valid = [], []
         for query, text in zip(queries, texts, strict=True):
             index = parse_substring(text, [self.method.title(item) for item in query.candidates]).index
@@ -125,10 +123,15 @@ class ChoiceReading:
             valid.append(index is not None)
         return scores, np.array(valid)
 
-    def prompt(self, query: Query, template: int) -> Prompt:
-        """The hybrid prompt: each item's title and slot, in history and candidates (LLaRA, section 3.3)."""
-        before, between, after = self.method.templates[template].split("|")
-        history = joined([self._item(i) for i in query.history[-self.method.config.history :]], ", ")
+    def prompt(self, query: Query, template: int | None = None) -> Prompt:
+        """The hybrid prompt: each item's title and slot, in history and candidates (LLaRA, section 3.3).
+
+        Unless given, the template follows from the history, so that a query is asked the same way in any company.
+        """
+        read, templates = query.history[-self.method.config.history :], self.method.templates
+        chosen = templates[sum(read) % len(templates) if template is None else template]
+        before, between, after = chosen.split("|")
+        history = joined([self._item(i) for i in read], ", ")
         candidates = joined([self._item(i) for i in query.candidates], ", ")
         return Prompt.of(before + " ", history, between + " ", candidates, after)
 
@@ -144,6 +147,7 @@ class ChoiceReading:
         """Minus the mean log-probability of an answer token; the prompt is not learned (equation 6)."""
         lm = self.method.llm
         lm.filler = self.projector
+        lm.model.train()  # for the adapters' dropout
         answers = [self._answer(q.query.candidates[q.answer]) for q in batch]
         prompts = [lm.encode(self.prompt(q.query, q.template)) for q in batch]
         found = scoring.log_probabilities(lm, prompts, [[answer] for answer in answers])
@@ -155,6 +159,11 @@ class ChoiceReading:
         at = at % len(items)
         window = [Item(int(i)) for i in items[max(0, at - config.history) : at]]
         barred, others = {*window, int(items[at])}, list[Item]()
+        if self.method.catalogue.n_items - len(barred) < config.candidates - 1:
+            n_items = self.method.catalogue.n_items
+            raise UsageError(
+                f"a catalogue of {n_items} items is too small for candidates={config.candidates}; lower it"
+            )
         while len(others) < config.candidates - 1:
             drawn = int(rng.integers(self.method.catalogue.n_items))
             if drawn not in barred:

@@ -83,10 +83,11 @@ class TimelineReading:
         return [
             Stage(
                 name=f"timeline-{config.content}",
-                steps=round(steps * config.epochs),
+                steps=round(steps * config.epochs / config.accumulate),
                 epoch=epoch,
                 loss=loss,
                 groups={"adapters": adapters, **own},
+                accumulate=config.accumulate,
                 validate=(lambda: self.method.hit_rate(self.score([c.query for c in sample]), sample))
                 if sample
                 else None,
@@ -118,6 +119,7 @@ class TimelineReading:
         """Cross-entropy of the next item over the whole catalogue, the mean over all positions that know theirs."""
         lm = self.method.llm
         lm.filler = self.projector
+        lm.model.train()  # for the adapters' dropout
         states = lm.hidden([one.encoded for one in batch])
         rows = torch.tensor([r for r, one in enumerate(batch) for _ in one.reads])
         reads = torch.tensor([p for one in batch for p in one.reads])

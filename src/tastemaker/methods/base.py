@@ -54,7 +54,7 @@ class Method(ABC):
 
     def rank(self, query: Query) -> Ranking:
         """The query's candidates, best first; ties keep the order shown."""
-        candidates = np.asarray(query.candidates or range(self.catalogue.n_items))
         (scores,) = self.score([query])
+        candidates = np.asarray(query.candidates or range(self.catalogue.n_items))
         order = np.argsort(-scores, kind="stable")
         return Ranking(tuple(candidates[order].tolist()), tuple(scores[order].tolist()))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tastemaker import artifacts, collab
 from tastemaker.collab.base import CollaborativeModel
@@ -16,13 +18,13 @@ from tastemaker.config import build
 from tastemaker.data.candidates import expected_hit
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Case, Split
-from tastemaker.errors import ArtifactError, NotFittedError
+from tastemaker.errors import ArtifactError, ConfigError, NotFittedError, UsageError
 from tastemaker.llm import adapters
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods._choice import ChoiceReading
 from tastemaker.methods._timeline import TimelineReading
 from tastemaker.methods.base import Method, MethodConfig
-from tastemaker.prompts.clean import plain_title
+from tastemaker.prompts.clean import clean, plain_title
 from tastemaker.prompts.prompt import Item as ItemText
 from tastemaker.tuning import loop
 from tastemaker.tuning.stages import Group
@@ -117,6 +119,27 @@ class LLaRAConfig(MethodConfig):
         return {**FAITHFUL, **given} if faithful else given
 
 
+class _Base(BaseModel):
+    """The language model an artefact needs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str
+
+
+class _Saved(BaseModel):
+    """What ``llara.json`` says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: LLaRAConfig
+    weight: float = Field(ge=0, le=1)
+    seed: int
+    collab: dict[str, Any]
+    llm: _Base
+
+
 class LLaRA(Method):
     """A language model that reads histories as titles with behaviour vectors, and ranks candidates.
 
@@ -139,12 +162,16 @@ class LLaRA(Method):
         self, llm: str | LocalLM, collab: CollaborativeModel, config: LLaRAConfig | None = None, **settings: Any
     ) -> None:
         """``llm``: a name or directory for `LocalLM.load`, or a loaded one, which the method then owns."""
-        self.config = config if config is not None else build(LLaRAConfig, settings, where="llara")
+        if config is not None and settings:
+            raise ConfigError(f"LLaRA: give a config or settings ({', '.join(settings)}), not both")
+        self.config = config if config is not None else build(LLaRAConfig, settings, where="llara: ")
         self.collab = collab
         self._llm = llm
 
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned on ``split.train``; what is best on ``split.valid`` is kept, and the fusion chosen."""
+        if len(self.collab.known_items) != split.dataset.n_items:
+            raise UsageError(f"the collaborative model was not fitted on {split.dataset.name}; fit it on this split")
         self.seed = seed
         self._load(split.dataset, progress)
         self.texts = self._reading().texts_of(self)
@@ -152,6 +179,7 @@ class LLaRA(Method):
         self.reading = self._reading()(self, self.texts)
         for stage in self.reading.stages(split, rate):
             loop.run(stage, seed=seed, run_dir=run_dir, progress=progress)
+        self.llm.model.eval()
         self.weight = self._chosen_weight(split)
         return self
 
@@ -159,6 +187,8 @@ class LLaRA(Method):
         """One array per query, aligned with its candidates; see `Method.score`. Raises `NotFittedError`."""
         if not hasattr(self, "reading"):
             raise NotFittedError("LLaRA has no scores before tune() or load()")
+        known = range(self.catalogue.n_items)
+        queries = [replace(q, history=tuple(item for item in q.history if item in known)) for q in queries]
         if isinstance(self.reading, ChoiceReading):
             return self.reading.score(queries, progress)
         fused = self._fused(queries, self.weight, progress)
@@ -184,7 +214,7 @@ class LLaRA(Method):
 
     def title(self, item: Item) -> str:
         """The item's title as people say it, without year and inverted article."""
-        title = plain_title(self.catalogue.titles[item])
+        title = clean(plain_title(self.catalogue.titles[item]))
         return title or f"untitled {self.catalogue.items['item_id'][item]}"
 
     def item_part(self, item: Item) -> ItemText:
@@ -235,10 +265,13 @@ class LLaRA(Method):
     def facts(self, split: Split) -> dict[str, object]:
         """What must be the same for a stopped run to go on."""
         settings = self.config.model_dump(mode="json")
-        return {"split": split.hash, "llm": self.llm.fingerprint, "collab": type(self.collab).__name__, **settings}
+        vectors = hashlib.sha256(np.ascontiguousarray(self.collab.item_vectors).tobytes()).hexdigest()
+        return {"split": split.hash, "llm": self.llm.fingerprint, "vectors": vectors, **settings}
 
     def save(self, path: Path) -> None:
         """Adapters as peft saves them, projector, head and collaborative model; the base model by name and hash."""
+        if not hasattr(self, "reading"):
+            raise NotFittedError("LLaRA has nothing to save before tune() or load()")
         about, arrays = collab.packed(self.collab)
         modules = {
             f"{m}.{n}": p for m, module in self.reading.modules().items() for n, p in module.state_dict().items()
@@ -264,27 +297,27 @@ class LLaRA(Method):
     def load(cls, path: Path) -> Self:
         """Undo ``save``. Raises `ArtifactError` if anything is damaged, or the base model is not the one tuned."""
         artifact = artifacts.load(path, KIND)
-        about = artifact.json("llara")
-        method = cls(
-            about["llm"]["name"], collab.unpacked(about["collab"], artifact.arrays("collab"), path), **about["config"]
-        )
-        method.seed, method.weight = int(about["seed"]), float(about["weight"])
+        try:
+            about = _Saved.model_validate(artifact.json("llara"))
+        except ValidationError as error:
+            raise ArtifactError(f"{path}: not a LLaRA that this version knows ({error.errors()[0]['msg']})") from error
+        name = about.llm.name
+        method = cls(name, collab.unpacked(about.collab, artifact.arrays("collab"), path), about.config)
+        method.seed, method.weight = about.seed, about.weight
         method._load(Dataset.of_items(artifact.frame("items")), quiet)
-        if method.llm.fingerprint != about["llm"]["sha256"]:
-            raise ArtifactError(
-                f"{path}: was tuned on another {about['llm']['name']} than the one installed; tune again"
-            )
+        if method.llm.fingerprint != about.llm.sha256:
+            raise ArtifactError(f"{path}: was tuned on another {name} than the one installed; tune again")
         method._attach()
         adapters.load_adapter_state(method.llm, artifact.arrays("adapter_model"))
         method.texts = artifact.arrays("texts")["texts"] if "texts.safetensors" in artifact.names else None
-        method.reading = method._reading()(method, method.texts)
         state = {name: torch.from_numpy(np.array(array)) for name, array in artifact.arrays("projector").items()}
-        for name, module in method.reading.modules().items():
-            own = {key.removeprefix(f"{name}."): t for key, t in state.items() if key.startswith(f"{name}.")}
-            try:
+        try:
+            method.reading = method._reading()(method, method.texts)
+            for part, module in method.reading.modules().items():
+                own = {key.removeprefix(f"{part}."): t for key, t in state.items() if key.startswith(f"{part}.")}
                 module.load_state_dict(own)
-            except RuntimeError as error:
-                raise ArtifactError(f"{path}: its {name} does not fit ({str(error).splitlines()[0]})") from error
+        except RuntimeError as error:
+            raise ArtifactError(f"{path}: its parts do not fit together ({str(error).splitlines()[0]})") from error
         return method
 
     def _load(self, catalogue: Dataset, progress: Progress) -> None:
@@ -315,10 +348,9 @@ class LLaRA(Method):
 
     def _chosen_weight(self, split: Split) -> float:
         """The share, in twentieths, with the best hit rate on all validation cases; 0 if the model adds nothing."""
-        if not self.config.fusion or not split.valid:
+        if not self.config.fusion or not split.valid or not isinstance(self.reading, TimelineReading):
             return 1.0
         queries = [case.query for case in split.valid]
-        assert isinstance(self.reading, TimelineReading)  # noqa: S101
         own, other = _standard(self.reading.score(queries)), _standard(self.collab.score(queries))
         tried = {
             w: self.hit_rate(own * np.float32(w) + other * np.float32(1 - w), split.valid)

@@ -72,12 +72,12 @@ def run(
                 and (done or stopped or (step + 1) % save_every == 0)
             ):
                 checkpoint.save(folder, optimizer.state, facts)
-            if stopped and not done:
+            if stopped:
                 kept = "; run the same command to go on" if folder is not None else ""
                 raise Interrupted(f"stopped at step {step + 1} of {stage.steps}{kept}")
     optimizer.finish()
     state = optimizer.state
-    best = None if stage.validate is None else state.best_figure
+    best = state.best_figure if state.best else None
     return Outcome(state.step, best, state.best_step, time.monotonic() - started)
 
 
