@@ -100,6 +100,18 @@ def test_results_md_has_every_row_and_its_company(folder: Path) -> None:
     assert "the best without a language model" in text
 
 
+def test_results_md_tells_what_is_missing_and_what_others_report(folder: Path) -> None:
+    path = folder / "results" / "steps.json"
+    raw = json.loads(path.read_text())
+    assert "Not measured yet" not in results_md(folder / "results")
+    raw["missing"] = ["theirs", "ours (seed 2)"]
+    raw["published"] = [{"system": "Big (7B)", "metrics": {"hr@1": 0.4526}, "source": "their README"}]
+    path.write_text(json.dumps(raw))
+    text = results_md(folder / "results")
+    assert "\nNot measured yet: theirs, ours (seed 2).\n" in text
+    assert "\n- Big (7B): hr@1 0.453 (their README)\n" in text
+
+
 def test_pages_are_written_once_and_then_stay(folder: Path) -> None:
     readme = folder / "README.md"
     readme.write_text("# x\n<!-- results:steps -->\nold\n<!-- /results -->\nend\n")

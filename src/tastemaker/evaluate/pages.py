@@ -8,7 +8,7 @@ from pathlib import Path
 from tastemaker.artifacts import write_atomic
 from tastemaker.errors import DataError
 from tastemaker.evaluate import wording
-from tastemaker.evaluate.result import Result, Row, read_result
+from tastemaker.evaluate.result import Published, Result, Row, read_result
 
 _MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _INTRODUCTION = """# Results
@@ -59,6 +59,10 @@ def _section(result: Result) -> str:
     notes = [f"- {row.system}: {row.notes}" for row in result.rows if row.notes]
     if notes:
         lines += ["", *notes]
+    if result.published:
+        lines += ["", "Published, by other models on other candidates:", "", *map(_published, result.published)]
+    if result.missing:
+        lines += ["", f"Not measured yet: {', '.join(result.missing)}."]
     return "\n".join([*lines, "", *_facts(result), ""])
 
 
@@ -97,6 +101,11 @@ def _pairs(result: Result) -> list[str]:
         ends = wording.interval(pair.ci95, sign=True)
         lines.append(f"| {name} | {wording.signed(pair.delta)} | {ends} | {wording.p_value(pair.p_holm)} | {users} |")
     return lines
+
+
+def _published(one: Published) -> str:
+    values = ", ".join(f"{name} {wording.number(value)}" for name, value in one.metrics.items())
+    return f"- {one.system}: {values} ({one.source})"
 
 
 def _facts(result: Result) -> list[str]:

@@ -102,6 +102,14 @@ class Run(_Part):
     notes: str = ""
 
 
+class Published(_Part):
+    """What others report on the same task, with other models and on other candidates: to be read, not tested."""
+
+    system: str
+    metrics: dict[str, float]
+    source: str
+
+
 class Result(_Part):
     """One evaluation, whole: what was measured, on what, by which command, and every row."""
 
@@ -127,6 +135,9 @@ class Result(_Part):
     settings: dict[str, Any] = {}
     """Of the protocol."""
     runs: tuple[Run, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Systems that belong here and were not measured."""
+    published: tuple[Published, ...] = ()
     outcomes_sha256: str | None = None
     """Of the parquet file beside this one, which has the outcome of every case."""
 

@@ -74,7 +74,7 @@ class _Questions:
             if given is not None:
                 raise UsageError(f"protocol {protocol.name!r} ranks the whole catalogue; it takes no candidates")
             return None
-        given = given or CandidateSet.draw(
+        return given or CandidateSet.draw(
             self.cases,
             self.n_items,
             n=protocol.n,
@@ -83,8 +83,6 @@ class _Questions:
             exclude=protocol.exclude,
             window=protocol.window,
         )
-        given.queries(self.cases, 0)  # refuses lists drawn for other cases
-        return given
 
     @property
     def hash(self) -> str | None:
