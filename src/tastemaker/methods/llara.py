@@ -264,7 +264,7 @@ class LLaRA(Method):
 
     def facts(self, split: Split) -> dict[str, object]:
         """What must be the same for a stopped run to go on."""
-        settings = self.config.model_dump(mode="json")
+        settings = self.config.model_dump(mode="json", exclude={"fusion"})  # which comes after
         vectors = hashlib.sha256(np.ascontiguousarray(self.collab.item_vectors).tobytes()).hexdigest()
         return {"split": split.hash, "llm": self.llm.fingerprint, "vectors": vectors, **settings}
 
