@@ -20,6 +20,7 @@ class SASRecConfig(SequenceConfig):
 
     published: ClassVar[Mapping[str, Any]] = {**SequenceConfig.published, "n_layers": 1, "n_heads": 1}
 
+    epochs: int = Field(16, ge=1)
     n_layers: int = Field(1, ge=1)
     n_heads: int = Field(2, ge=1)
 
