@@ -41,7 +41,7 @@ docs: .venv/.docs ## the documentation, as HTML in docs/_build
 	@echo docs/_build/index.html
 
 results: .venv/.run ## measure every claim in results/ anew (hours; wants TASTEMAKER_DATA)
-	$(BIN)/python -m benchmarks.results $(ARGS)
+	$(BIN)/python -m benchmarks.claims $(ARGS)
 
 clean: ## remove what the other commands built
 	rm -rf .venv docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
