@@ -11,7 +11,7 @@ from tastemaker.cli._runs import RunConfig
 from tastemaker.config import build, load_config, parse_overrides
 from tastemaker.errors import ConfigError, UsageError
 
-DATA, LLM, COLLAB = "ml-100k", "smollm2-135m", "sasrec"
+DATA, LLM, COLLAB = "ml-100k", "smollm2-135m", "ensemble"
 """What is meant where nothing is said."""
 
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from tastemaker import collab
 from tastemaker.artifacts import write_atomic
+from tastemaker.collab.ensemble import Ensemble
 from tastemaker.cli._judging import BASELINES, of_model
 from tastemaker.cli._output import say, show_line, show_result, show_table, size
 from tastemaker.cli._runs import LOG, MODEL, ModelConfig, RunConfig, open_run, split_of
-from tastemaker.cli._training import fit_model, kept_model, train_run
+from tastemaker.cli._training import fit_model, train_run
 from tastemaker.data.split import Case, Split
 from tastemaker.evaluate import (
     Curve,
@@ -25,6 +26,7 @@ from tastemaker.evaluate import (
     Suggestion,
     System,
     evaluate,
+    protocol,
     read_result,
     render_report,
     write_result,
@@ -33,8 +35,8 @@ from tastemaker.recommend import Recommender
 from tastemaker.types import Progress
 
 PROTOCOL = "leave-one-out-20"
-RIVALS = ("gru4rec", "caser")
-"""Collaborative models judged beside the one that the method builds on."""
+DRAWS = 20
+"""Frozen lists of candidates for each user: one alone would add more noise than there is between good systems."""
 SHOWN = 5
 """Recommendations for each user."""
 
@@ -75,7 +77,8 @@ class Demo:
         kept = self.out / "result.json"
         say(f"3/5 comparison on {len(self.split.test):,} users{' (kept)' if kept.is_file() else ''}")
         if not kept.is_file():
-            judged = evaluate(self.split, self._systems(), PROTOCOL, progress=self.progress)
+            rule = protocol(PROTOCOL).model_copy(update={"draws": DRAWS})
+            judged = evaluate(self.split, self._systems(), rule, progress=self.progress)
             write_result(judged, kept, f"tastemaker demo --out {self.out}", name="demo")
         self.result = read_result(kept)
 
@@ -114,21 +117,19 @@ class Demo:
         show_line(f"took {time.monotonic() - self.started:,.0f} s and at most {size(used)} of memory")
 
     def _systems(self) -> list[System]:
-        retriever = collab.models.name_of(type(self.recommender.retriever))
-        rows = []
-        for name in (*BASELINES, *RIVALS):
-            if name != retriever:
-                rows.append(of_model(name, self._rival(name), self.config.seed))
-        rows.append(of_model(retriever, self.recommender.retriever, self.config.seed))
+        """Baselines, the retriever after the models it is made of, and the method."""
+        retriever, seed = self.recommender.retriever, self.config.seed
+        made_of = retriever.members if isinstance(retriever, Ensemble) else ()
+        models = {collab.models.name_of(type(model)): model for model in (*made_of, retriever)}
+        for name in BASELINES:
+            if name not in models:
+                baseline = ModelConfig(name=name)
+                models[name] = fit_model(baseline, self.split, seed, self.progress)
+        order = [*BASELINES, *(name for name in models if name not in BASELINES)]
+        rows = [of_model(name, models[name], seed) for name in order]
         if self.recommender.ranker is not None:
-            rows.append(System(self.config.train, "llm", self.recommender.score_queries, seed=self.config.seed))
+            rows.append(System(self.config.train, "llm", self.recommender.score_queries, seed=seed))
         return rows
-
-    def _rival(self, name: str) -> collab.CollaborativeModel:
-        model = ModelConfig(name=name)
-        return kept_model(
-            self.out / "rivals" / name, lambda: fit_model(model, self.split, self.config.seed, self.progress)
-        )
 
     def _example(self, case: Case) -> dict[str, Any]:
         data = self.split.dataset

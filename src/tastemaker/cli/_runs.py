@@ -18,7 +18,7 @@ from tastemaker.errors import ConfigError, UnknownNameError, UsageError
 from tastemaker.types import Progress
 
 CONFIG, LOG, MODEL = "config.yaml", "log.jsonl", "model"
-OURS = ("checkpoints", "collab", "rivals", LOG, MODEL)
+OURS = ("checkpoints", "collab", LOG, MODEL)
 """What training leaves beside the config."""
 
 

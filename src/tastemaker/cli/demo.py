@@ -21,7 +21,7 @@ def demo(
     llm: Annotated[str, typer.Option("--llm", metavar="NAME|PATH", help="The language model.")] = "smollm2-135m",
     collab: Annotated[
         str, typer.Option("--collab", metavar="MODEL", help="The collaborative model under it.")
-    ] = "sasrec",
+    ] = "ensemble",
     users: Annotated[
         int, typer.Option("--users", min=1, metavar="N", help="How many users to show recommendations for.")
     ] = 3,
@@ -32,13 +32,14 @@ def demo(
     """Fetch MovieLens-100K and a small language model, tune it, and compare it with baselines on every user.
 
     Then recommend films to three of them, with reasons, and write a report. The same command again goes on where it
-    was stopped. -o sets what `tastemaker train` would take.
+    was stopped. -o sets what `tastemaker train` would take; without it LLaRA is tuned for three epochs, not five.
     """
     from tastemaker.cli._configured import configured
     from tastemaker.cli._demo import Demo
 
     given = {"train": method, "data": data, "path": from_, "llm": llm, "collab": collab, "seed": seed}
-    config = configured(None, given, settings or ()).resolved()
+    hurried = ["epochs=3"] if method == "llara" and not settings else []
+    config = configured(None, given, settings or hurried).resolved()
     with reporting() as progress:
         run = Demo(out, config, progress)
         run.data(overwrite=overwrite)
