@@ -64,6 +64,20 @@ def test_the_released_llara_split_and_its_rule_agree(ml100k: Dataset, real_data:
     assert not [w for w in describe_split(released).warnings if "train rows of" in w or "history shown" in w]
 
 
+def test_the_released_llara_split_with_the_times_of_movielens(ml100k: Dataset, real_data: Path) -> None:
+    released = load_split("llara-movielens", real_data / "llara-movielens")
+    timed = load_split("llara-movielens", real_data / "llara-movielens", times=ml100k)
+    made = ml100k.split("user-ratio")
+    assert timed.dataset.items.equals(made.dataset.items)  # the numbers of films agree
+    assert (timed.valid, timed.test) == (released.valid, released.test)
+    assert dated_sequences(timed) == dated_sequences(made)
+
+
+def dated_sequences(split: Split) -> dict[str, tuple[list[int], list[int]]]:
+    rows = split.train.group_by("user", maintain_order=True).agg("item", "time")
+    return {split.dataset.users["user_id"][user]: (items, times) for user, items, times in rows.iter_rows()}
+
+
 def test_movielens_1m(real_data: Path) -> None:
     data = load_dataset("ml-1m", real_data / "ml-1m")
     assert (data.n_users, data.n_interactions) == (6040, 1_000_209)

@@ -123,6 +123,27 @@ def test_the_released_llara_split_is_rebuilt_from_its_windows(tmp_path: Path) ->
     assert load_dataset("llara-movielens", tmp_path / "l").hash == split.dataset.hash
 
 
+def test_the_released_llara_split_takes_times_from_movielens_itself(tmp_path: Path) -> None:
+    seen = {7: [2, 0, 1, 3], 5: [3, 2, 1, 0], 9: [1, 0, 2, 3], 8: [2, 3, 1, 0], 6: [1, 2, 3]}  # user 6 rated 0 too low
+    rows = [(u, i + 1, 4.0, 100 + 10 * (at >= 3)) for u, items in seen.items() for at, i in enumerate(items)]
+    rows.append((6, 1, 1.0, 90))
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "rating", "time"], orient="row")
+    plain = load_split("llara-movielens", llara(tmp_path / "l"))
+    timed = load_split("llara-movielens", tmp_path / "l", times=Dataset.from_frames(frame, name="ml"))
+    assert [s.tolist() for s in timed.sequences] == [[2, 0, 0, 1, 3], [3, 2, 1, 0]]
+    assert timed.train["time"].to_list() == [100, 100, 100, 100, 110, 100, 100, 100, 110]
+    assert (timed.valid, timed.test) == (plain.valid, plain.test)
+    assert timed.dataset.notes == ("Times, and the order of training users' ties, are those of ml.",)
+    assert timed.hash != plain.hash
+    other = frame.filter(~((pl.col("user_id") == 8) & (pl.col("item_id") == 3)))
+    with pytest.raises(DataError, match="user 8 rated film 3 at a time ml does not know"):
+        load_split("llara-movielens", tmp_path / "l", times=Dataset.from_frames(other, name="ml"))
+    third = (pl.col("user_id") == 8) & (pl.col("item_id") == 4)
+    late = frame.with_columns(time=pl.when(third).then(999).otherwise("time"))
+    with pytest.raises(DataError, match="windows shown are not in the order of time that ml has"):
+        load_split("llara-movielens", tmp_path / "l", times=Dataset.from_frames(late, name="ml"))
+
+
 def test_llara_files_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     good = {"user_id": 9, "seq": "[[0, 4], [1, 4], [2, 4]]", "len_seq": 3, "next": "[3, 4]"}
     for number, (rows, message) in enumerate(

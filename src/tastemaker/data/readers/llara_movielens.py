@@ -18,6 +18,7 @@ from tastemaker.errors import DataError
 from tastemaker.types import Item, Query, User
 
 WINDOW, MIN_HISTORY, PADDING = 10, 3, 1682
+TIES = "Ties in time are ordered as the released files order them; the times themselves are not released."
 Rated = tuple[int, float]
 
 
@@ -25,6 +26,8 @@ class LLaRAMovieLens(SplitReader):
     """754 / 94 / 95 users of MovieLens-100K with ratings of at least 3, split by first interaction.
 
     A training user's sequence is whole. Of a valid or test user only the released window and its answer are known.
+    The release has no times, and its training files order what happened at once by film number, which a model would
+    learn. ``load_split("llara-movielens", times=load_dataset("ml-100k"))`` takes both from MovieLens-100K itself.
     """
 
     @classmethod
@@ -32,8 +35,12 @@ class LLaRAMovieLens(SplitReader):
         """A folder with ``train_rebuilt.parquet``, ``val.parquet`` and ``u.item``."""
         return all((path / name).is_file() for name in ("train_rebuilt.parquet", "val.parquet", "u.item"))
 
-    def read_split(self, path: Path, **options: Any) -> Split:
-        """The split in the folder ``path``; its dataset numbers films as the files do, by ``u.item`` id less one."""
+    def read_split(self, path: Path, *, times: Dataset | None = None, **options: Any) -> Split:
+        """The split in the folder ``path``; its dataset numbers films as the files do, by ``u.item`` id less one.
+
+        ``times``: where the same users rated the same films at a known time. Training users' films then follow its
+        order; what valid and test users are shown stays as released.
+        """
         items = official_items(find(path, "u.item")).with_columns(year())
         files = {part: find(path, f"{part}.parquet") for part in ("train_rebuilt", "val", "test")}
         known: dict[str, list[Rated]] = {}
@@ -45,7 +52,11 @@ class LLaRAMovieLens(SplitReader):
             join = _sequence if part == "train_rebuilt" else _shown
             known |= {user: join(seen, user, file) for user, seen in rows.items()}
             users[part] = list(rows)
-        data = _dataset(known, items, options)
+        rows = _frame(known, items)
+        if times is not None:
+            rows = _timed(rows, times, users["train_rebuilt"], path)
+        notes = [TIES if times is None else f"Times, and the order of training users' ties, are those of {times.name}."]
+        data = Dataset.from_frames(rows, items, name="llara-movielens", notes=notes, **options)
         training = pl.Series(data.user_numbers(users["train_rebuilt"]))
         learned = data.interactions.filter(pl.col("user").is_in(training.implode()))
         valid, test = (_cases(data, users[part]) for part in ("val", "test"))
@@ -53,12 +64,31 @@ class LLaRAMovieLens(SplitReader):
         return Split(data, "llara-released", settings, learned, valid, test)
 
 
-def _dataset(known: dict[str, list[Rated]], items: pl.DataFrame, options: dict[str, Any]) -> Dataset:
+def _frame(known: dict[str, list[Rated]], items: pl.DataFrame) -> pl.DataFrame:
     rows = [(user, item, rating) for user, pairs in known.items() for item, rating in pairs]
     frame = pl.DataFrame(rows, schema=["user_id", "item", "rating"], orient="row")
-    ids = pl.DataFrame({"item_id": items["item_id"].gather(frame["item"]), "user_id": frame["user_id"]})
-    notes = ("Ties in time are ordered as the released files order them; the times themselves are not released.",)
-    return Dataset.from_frames(ids.with_columns(frame["rating"]), items, name="llara-movielens", notes=notes, **options)
+    return frame.select("user_id", items["item_id"].gather(frame["item"]).alias("item_id"), "rating")
+
+
+def _timed(rows: pl.DataFrame, times: Dataset, training: list[str], path: Path) -> pl.DataFrame:
+    """The rows with their times, those of training users in the order of ``times``, the others in their own."""
+    seen = times.interactions.select(
+        times.users["user_id"].gather(times.interactions["user"]).alias("user_id"),
+        times.items["item_id"].gather(times.interactions["item"]).alias("item_id"),
+        pl.col("rating").cast(pl.Float64),
+        "time",
+    )
+    seen = seen.with_row_index("place").unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    timed = rows.join(seen, on=["user_id", "item_id", "rating"], how="left", maintain_order="left")
+    if timed["time"].null_count():
+        user, item = timed.row(timed["time"].is_null().arg_max() or 0)[:2]
+        message = f"user {user} rated film {item} at a time {times.name} does not know; are they the same users?"
+        raise DataError(message, path)
+    free = pl.col("user_id").is_in(training)
+    shown = timed.filter(~free)
+    if (shown.select(pl.col("time").diff().over("user_id")).to_series() < 0).any():
+        raise DataError(f"windows shown are not in the order of time that {times.name} has", path)
+    return pl.concat([timed.filter(free).sort("place"), shown]).drop("place")
 
 
 def _rows(path: Path) -> dict[str, list[tuple[list[Rated], Rated]]]:
