@@ -57,6 +57,7 @@ def attach(
         with torch.random.fork_rng(devices=[]):  # peft draws from the global generator; ours decides below
             inject_adapter_in_model(config, lm.model, adapter_name=ADAPTER)
     except ValueError as e:
+        detach(lm)
         raise LanguageModelError(f"{lm.name}: {e}") from e
     for layer in _layers(lm).values():
         if type(layer) is PeftLinear and type(layer.get_base_layer()) is nn.Linear:
@@ -78,6 +79,8 @@ def detach(lm: LocalLM) -> None:
     for name, layer in _layers(lm).items():
         parent, _, child = name.rpartition(".")
         setattr(lm.model.get_submodule(parent), child, layer.get_base_layer())
+    if hasattr(lm.model, "peft_config"):
+        del lm.model.peft_config
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ def _spelled(lm: LocalLM, choices: Sequence[Prompt], stop: str) -> list[list[int
     """The choices' tokens, each with an end that none of them contains: ``stop``, or else the model's own."""
     texts = [choice.without_slots() for choice in choices]
     end = lm.encode(Prompt.of(stop), start=False).ids if stop else []
-    if not end or any(stop in text.text() for text in texts):
+    if not end or any(stop in text.text() for text in texts) or not lm.encode.unknown.isdisjoint(end):
         end = sorted(end_tokens(lm))[:1]
     if not end:
         raise PromptError(f"{lm.name} has no end-of-text token; give a stop that is in none of the choices")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,8 +11,8 @@ from typing import Any
 
 from tastemaker.prompts.prompt import Part, Prompt, Slot
 
-MARK = "\ue000"
-"""A private-use character: `clean` removes it from foreign text, and no vocabulary joins it to its neighbours."""
+MARKS = "\ue000|~_\nx0"
+"""What a text may be put behind to see how it reads inside another one: first of all a character no text contains."""
 CACHED_TEXTS = 1 << 17
 
 
@@ -41,17 +42,21 @@ class Encoder:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._lock = threading.Lock()
         self._tokens = lru_cache(CACHED_TEXTS)(self._tokenise)
         self._added: dict[int, str] = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items()}
         self._special = {*tokenizer.all_special_ids}
         structural = {i for name in ("bos", "eos", "pad", "sep", "cls") if (i := _id(tokenizer, name)) is not None}
-        self._unknown = {_id(tokenizer, "unk")} - structural
-        self._forbidden = ({*self._added} | self._special) - self._unknown
+        self.unknown = {_id(tokenizer, "unk")} - structural
+        """The token for what is not in the vocabulary, if that is all it stands for."""
+        self._forbidden = ({*self._added} | self._special) - self.unknown
         bare, whole = self._raw("a", trusted=True), tokenizer("a").input_ids
         self.opening: list[int] = next((whole[:i] for i in range(len(whole)) if whole[i : i + len(bare)] == bare), [])
         """What the tokenizer puts before every text of its own accord, such as a beginning-of-text token."""
         self.placeholder = next((i for i in (_id(tokenizer, "pad"), _id(tokenizer, "eos")) if i is not None), 0)
-        self._mark = self._raw(MARK, trusted=True)
+        marks = {mark: self._raw(mark, trusted=True) for mark in MARKS}
+        # Unknown characters side by side become one token, so an unknown mark would swallow what follows it.
+        self._marks = {mark: ids for mark, ids in marks.items() if self.unknown.isdisjoint(ids)}
         self._adds_space = tokenizer.convert_ids_to_tokens(bare)[0][:1] in ("▁", "Ġ")
 
     def __call__(self, prompt: Prompt, *, start: bool = True) -> Encoded:
@@ -86,21 +91,22 @@ class Encoder:
         if self._forbidden.isdisjoint(ids):
             return tuple(ids)
         ids = [i for n, c in enumerate(text) for i in self._ids(c, trusted=False, inside=inside or n > 0)]
-        return tuple(i for i in ids if i not in self._special - self._unknown)
+        return tuple(i for i in ids if i not in self._special - self.unknown)
 
     def _spellings(self) -> list[str]:
         return [str(token) for token in self.tokenizer.convert_ids_to_tokens(sorted(self._special))]
 
     def _ids(self, text: str, *, trusted: bool, inside: bool) -> list[int]:
         """Ids of a text as it reads inside another one: without the space some tokenizers put before every text."""
-        if inside and self._adds_space:
-            ids = self._raw(MARK + text, trusted=trusted)
-            if ids[: len(self._mark)] == self._mark:
-                return ids[len(self._mark) :]
+        for mark, before in self._marks.items() if inside and self._adds_space else ():
+            ids = self._raw(mark + text, trusted=trusted)
+            if ids[: len(before)] == before:
+                return ids[len(before) :]
         return self._raw(text, trusted=trusted)
 
     def _raw(self, text: str, *, trusted: bool) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids
+        with self._lock:  # whether special tokens are read is a state of the tokenizer, not of the call
+            ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted).input_ids
         return ids
 
 

@@ -243,15 +243,16 @@ class LocalLM(LanguageModel):
 
     @contextlib.contextmanager
     def answering(self, filler: SlotFiller | None = None) -> Iterator[None]:
-        """No gradients, no dropout, adapters merged, slots filled by ``filler`` if one is given; afterwards as before."""
-        training = self.model.training
+        """No gradients, no dropout, adapters merged, slots filled by ``filler`` if one is given; then as before."""
+        training, before = self.model.training, self.filler
         self.model.eval()
-        self.filler = filler or self.filler
+        self.filler = before if filler is None else filler
         try:
             with torch.no_grad(), merged(self):
                 yield
         finally:
             self.model.train(training)
+            self.filler = before
 
     def _require_linear_head(self) -> None:
         ids = torch.arange(1, 5, device=self.device)[None]

@@ -71,7 +71,7 @@ def resolve(name: str, progress: Progress = quiet) -> Path:
     Raises `UnknownNameError`, or `SourceError` with every reason when it is nowhere to be had.
     """
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _checked(path)
     model = ZOO.get(name.lower())
     if model is not None:
