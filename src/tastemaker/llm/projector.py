@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 from tastemaker.errors import PromptError
 from tastemaker.prompts.prompt import ItemSlot, Slot
@@ -43,7 +44,8 @@ class Projector(nn.Module):
         self.register_buffer("vectors", _standard(vectors) if scale is not None else _tensor(vectors))
         self.register_buffer("texts", None if texts is None else _standard(texts))
         width = vectors.shape[1] + (0 if texts is None else texts.shape[1])
-        self.first, self.second = nn.Linear(width, hidden_size), nn.Linear(hidden_size, hidden_size)
+        self.first = skip_init(nn.Linear, width, hidden_size)
+        self.second = skip_init(nn.Linear, hidden_size, hidden_size)
         for layer in (self.first, self.second):
             bound = layer.in_features**-0.5
             with torch.no_grad():
@@ -81,7 +83,7 @@ class ItemHead(nn.Module):
         super().__init__()
         table = torch.cat([_tensor(t) / _tensor(t).norm(dim=1).mean().clamp(min=1e-6) for t in tables], dim=1)
         self.register_buffer("vectors", table)
-        self.query = nn.Linear(hidden_size, table.shape[1])
+        self.query = skip_init(nn.Linear, hidden_size, table.shape[1])
         nn.init.zeros_(self.query.weight)
         nn.init.zeros_(self.query.bias)
         self.bias = nn.Parameter(torch.log1p(torch.from_numpy(np.array(counts))).float())
