@@ -1,4 +1,4 @@
-"""A claim's name -> results/NAME.json: every row trained, judged on the same frozen lists, and tested against the focus.
+"""A claim's name -> results/NAME.json: every row trained, judged on the same frozen lists, tested against the focus.
 
     python -m benchmarks.claims llara-ml100k-loo
     TASTEMAKER_DATA=DIR python -m benchmarks.claims llara-movielens [--only ROW ...]
@@ -66,7 +66,8 @@ class Claim:
 
     split: Callable[[], Split]
     protocol: str
-    draws: int
+    tables: Mapping[str, int]
+    """For each file under results/, on how many of the candidate draws its rows are judged at most."""
     focus: str
     rows: tuple[Row, ...]
 
@@ -90,7 +91,7 @@ CLAIMS = {
     "llara-movielens": Claim(
         lambda: load_split("llara-movielens", times=load_dataset("ml-100k")),
         "llara",
-        100,
+        {"llara-movielens": 100},
         DEFAULT.name,
         (
             *COUNTS,
@@ -142,7 +143,7 @@ CLAIMS = {
     "llara-ml100k-loo": Claim(
         lambda: load_dataset("ml-100k").split("leave-one-out"),
         "leave-one-out-20",
-        1,
+        {"llara-ml100k-loo": 1, "llara-ml100k-loo-100-lists": 100},
         DEFAULT.name,
         (*COUNTS, *STRONG, ENSEMBLE, DEFAULT, ALONE),
     ),
@@ -155,11 +156,11 @@ class Bench:
     def __init__(self, name: str) -> None:
         self.name, self.claim = name, CLAIMS[name]
         self.split = self.claim.split()
-        rule = protocol(self.claim.protocol)
+        rule, draws = protocol(self.claim.protocol), max(self.claim.tables.values())
+        n_items = self.split.dataset.n_items
         self.candidates = CandidateSet.draw(
-            self.split.test, self.split.dataset.n_items, n=rule.n or 20, draws=self.claim.draws, exclude=rule.exclude
+            self.split.test, n_items, n=rule.n or 20, draws=draws, exclude=rule.exclude
         )
-        self.tuned: dict[str, LLaRA] = {}
         self.started = time.monotonic()
 
     def measure(self, row: Row) -> None:
@@ -180,23 +181,26 @@ class Bench:
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
         return RUNS / self.name / f"{row.id}-{key}"
 
-    def write(self) -> Path:
-        """results/NAME.json from the rows that are there."""
+    def write(self) -> list[Path]:
+        """The tables under results/, from the rows that are there."""
         there = [row for row in self.claim.rows if self.kept(row).is_dir()]
         if not any(row.name == self.claim.focus for row in there):
             raise SystemExit(f"{self.claim.focus} is not measured yet; nothing to write")
-        rule = protocol(self.claim.protocol).model_copy(update={"draws": self.claim.draws})
-        judged = evaluate.evaluate(
-            self.split, [self._system(row) for row in there], rule, self.candidates, focus=self.claim.focus
-        )
-        to = Path("results") / f"{self.name}.json"
-        to.parent.mkdir(exist_ok=True)
-        result = evaluate.write_result(judged, to, f"python -m benchmarks.claims {self.name}", name=self.name)
         missing = tuple(dict.fromkeys(row.name for row in self.claim.rows if row not in there))
         seconds = sum(artifacts.load(self.kept(row), "claim-row").json("row")["seconds"] for row in there)
-        whole = result.model_copy(update={"missing": missing, "seconds": round(seconds, 1)})
-        artifacts.write_atomic(to, (whole.model_dump_json(indent=1, exclude_none=True) + "\n").encode())
-        return to
+        written = []
+        for name, draws in self.claim.tables.items():
+            rule = protocol(self.claim.protocol).model_copy(update={"draws": draws})
+            systems = [self._system(row) for row in there]
+            lists = self.candidates.first(draws)
+            judged = evaluate.evaluate(self.split, systems, rule, lists, focus=self.claim.focus)
+            to = Path("results") / f"{name}.json"
+            to.parent.mkdir(exist_ok=True)
+            result = evaluate.write_result(judged, to, f"python -m benchmarks.claims {self.name}", name=name)
+            whole = result.model_copy(update={"missing": missing, "seconds": round(seconds, 1)})
+            artifacts.write_atomic(to, (whole.model_dump_json(indent=1) + "\n").encode())
+            written.append(to)
+        return written
 
     def _catalogue(self, row: Row) -> FloatArray:
         queries = [case.query for case in self.split.test]
@@ -285,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for row in () if asked.write else bench.claim.rows:
             if asked.only is None or any(row.id.startswith(one) for one in asked.only):
                 bench.measure(row)
-        print(bench.write())
+        print(*bench.write())
     evaluate.write_pages(".")
 
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from tastemaker import collab
 from tastemaker.artifacts import write_atomic
-from tastemaker.collab.ensemble import Ensemble
 from tastemaker.cli._judging import BASELINES, of_model
 from tastemaker.cli._output import say, show_line, show_result, show_table, size
 from tastemaker.cli._runs import LOG, MODEL, ModelConfig, RunConfig, open_run, split_of
 from tastemaker.cli._training import fit_model, train_run
+from tastemaker.collab.ensemble import Ensemble
 from tastemaker.data.split import Case, Split
 from tastemaker.evaluate import (
     Curve,

@@ -44,8 +44,7 @@ class Ensemble(CollaborativeModel):
 
     @property
     def item_vectors(self) -> FloatArray:
-        """``[item, d]``: the members' input embeddings side by side, each at mean norm 1. Raises `UsageError` if none
-        of them has any."""
+        """``[item, d]``: the members' input embeddings side by side, each at mean norm 1. Raises `UsageError`."""
         _ = self.known_items
         tables = []
         for member in self.members:

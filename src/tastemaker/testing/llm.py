@@ -1,6 +1,6 @@
 """A language model -> the tests it must pass: inherit `LanguageModelContract` and give it a ``model``."""
 
-# ruff: noqa: D102, S101 (these are tests: their names say what they show)
+
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ class LLaRAMovieLens(SplitReader):
         known: dict[str, list[Rated]] = {}
         users: dict[str, list[str]] = {}
         for part, file in files.items():
-            rows = _rows(file)
-            if twice := known.keys() & rows.keys():
+            windows = _rows(file)
+            if twice := known.keys() & windows.keys():
                 raise DataError(f"user {min(twice)} is in two parts of the split", file)
             join = _sequence if part == "train_rebuilt" else _shown
-            known |= {user: join(seen, user, file) for user, seen in rows.items()}
-            users[part] = list(rows)
+            known |= {user: join(seen, user, file) for user, seen in windows.items()}
+            users[part] = list(windows)
         rows = _frame(known, items)
         if times is not None:
             rows = _timed(rows, times, users["train_rebuilt"], path)
