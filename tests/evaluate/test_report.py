@@ -11,6 +11,7 @@ import pytest
 from tastemaker.data.split import Split
 from tastemaker.errors import DataError, UsageError
 from tastemaker.evaluate.report import Curve, Example, Suggestion, render_report
+from tastemaker.evaluate.report.charts import panels
 from tastemaker.evaluate.report.scale import Scale, smoothed, thinned
 from tastemaker.evaluate.result import Result
 from tastemaker.evaluate.results import result_of
@@ -194,3 +195,14 @@ def test_long_curves_are_thinned_and_smoothed_without_drifting() -> None:
     assert all(y == pytest.approx(0.5) for _, y in few)
     assert thinned(points[:5]) == points[:5]
     assert all(0.4 < y < 0.6 for _, y in smoothed(points))
+
+
+def test_curves_run_from_left_to_right_and_a_falling_loss_falls() -> None:
+    loss, rate = panels(LOG)
+    assert [p.title for p in (loss, rate)] == ["loss", "lr"]
+    across, up = zip(*loss.line, strict=True)
+    assert list(across) == sorted(across)
+    assert list(up) == sorted(up, reverse=True)
+    assert across[-1] == 100.0
+    assert [(s.at, s.label) for s in loss.stages] == [(10.0, "text"), (50.0, "hybrid")]
+    assert loss.summary == "from 3.000 to 0.300, lowest 0.300 at step 10"
