@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tastemaker import collab
+from tastemaker.cli._configured import DATA
 from tastemaker.cli._output import say
-from tastemaker.cli._runs import DataConfig, ModelConfig, RunConfig, read_run
+from tastemaker.cli._runs import MODEL, DataConfig, ModelConfig, RunConfig, comes_split, read_run
 from tastemaker.cli._training import fit_model
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.config import build
@@ -39,19 +40,20 @@ def data_of(runs: Sequence[Path], given: dict[str, Any], protocol_name: str) -> 
     """What was said, else what the first run was trained on, else the customary data of the protocol."""
     said = {key: value for key, value in given.items() if value}
     found = next((run for path in runs if (run := run_of(path)) is not None), None)
-    if not said and found is not None:
-        return found.data
-    default: dict[str, Any] = {"name": "ml-100k", "split": SPLITS.get(protocol_name, "leave-one-out")}
-    if found is not None and said.get("name", found.data.name) == found.data.name:
-        default = found.data.model_dump(exclude={"hash"})
-    if "split" not in said and said.get("name", default["name"]) != default["name"]:
-        default["split"] = None
-    return build(DataConfig, {**default, **said})
+    name = said.get("name", DATA if found is None else found.data.name)
+    if found is not None and name == found.data.name:
+        base = found.data.model_dump(exclude={"hash"})
+    else:
+        base = {"name": name, "split": None if comes_split(name) else SPLITS.get(protocol_name), "settings": {}}
+    if said.get("split", base["split"]) != base["split"]:
+        base["settings"] = {}
+    return build(DataConfig, {**base, **said, "settings": {**base["settings"], **said.get("settings", {})}})
 
 
 def run_of(path: Path) -> RunConfig | None:
     """The config of the run at ``path``, or of the one whose ``model`` folder that is."""
-    return read_run(path) or read_run(path.resolve().parent)
+    whole = path.resolve()
+    return read_run(whole.parent if whole.name == MODEL else whole)
 
 
 def protocol_of(name: str, settings: dict[str, Any]) -> Protocol:
@@ -125,4 +127,4 @@ def _of_ranker(name: str, recommender: Recommender, draws: int, seed: int | None
 
 def _name(path: Path) -> str:
     resolved = path.resolve()
-    return resolved.parent.name if resolved.name == "model" else resolved.name
+    return resolved.parent.name if resolved.name == MODEL else resolved.name

@@ -90,13 +90,18 @@ class RunConfig(BaseModel):
 
 def split_of(config: DataConfig, progress: Progress) -> Split:
     """The split that the config describes: one the data comes with, or one made of it."""
-    name = config.name.lower().replace("_", "-")
-    if config.split is None and name in readers.names() and issubclass(readers.get(name), SplitReader):
+    if config.split is None and comes_split(config.name):
         if config.settings:
-            raise ConfigError(f"{name} is split already; settings of a split need --split")
-        return load_split(name, config.path, progress, **config.options)
+            raise ConfigError(f"{config.name} is split already; settings of a split need --split")
+        return load_split(config.name, config.path, progress, **config.options)
     dataset = load_dataset(config.name, config.path, progress, **config.options)
     return dataset.split(config.split or "leave-one-out", **config.settings)
+
+
+def comes_split(name: str) -> bool:
+    """Whether the data of that name is a split already."""
+    key = name.lower().replace("_", "-")
+    return key in readers.names() and issubclass(readers.get(key), SplitReader)
 
 
 def open_run(folder: Path, config: RunConfig, *, overwrite: bool) -> bool:
