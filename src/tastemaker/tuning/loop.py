@@ -172,7 +172,8 @@ class _Optimizer:
     @torch.no_grad()
     def _update(self) -> None:
         state, stage = self.state, self.stage
-        gradients = {n: _gradient(self.named[n]) for n in state.parameters}
+        # In the stage's own order: a loaded state has another, and sums of floats depend on it.
+        gradients = {name: _gradient(parameter) for name, parameter in self.named.items()}
         if PartialState().num_processes > 1:
             gradients = reduce(gradients, "mean")
         norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()]))
