@@ -13,21 +13,9 @@ from tastemaker import Recommender
 from tastemaker.cli import _demo
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_demo, "RIVALS", ("ensemble",))
-    monkeypatch.setattr(_demo, "fit_model", quick_fit)
-
-
-def quick_fit(model: Any, split: Any, seed: int, progress: Any) -> Any:
-    from tastemaker.cli._training import fit_model
-
-    small = {"members": ["popularity", "cooccurrence"]} if model.name == "ensemble" else model.settings
-    return fit_model(model.model_copy(update={"settings": small}), split, seed, progress)
-
-
 def demo(data: Path, out: Path, *more: object) -> Outcome:
-    own = ("--method", "next-film", "--collab", "cooccurrence", "-o", "split.k_core=0")
+    made_of = "collab.members=[popularity, cooccurrence]"
+    own = ("--method", "next-film", "--collab", "ensemble", "-o", made_of, "-o", "split.k_core=0")
     return tastemaker("demo", "--data", data, "--out", out, *own, *more)
 
 

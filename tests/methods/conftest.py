@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from quick_llara import CHOICE, TIMELINE
 
 from tastemaker.llm import local
 from tastemaker.methods.llara import LLaRA
 from tastemaker.testing.methods import chains, under
 from tastemaker.testing.tiny_llm import FAMILIES, tiny_lm
-
-TIMELINE = {"content": "hybrid", "epochs": 4, "batch_positions": 256, "text_size": 4, "validate_cases": 8}
-CHOICE = {"mode": "faithful", "candidates": 6, "max_steps": 3, "batch_rows": 4, "accumulate": 1, "validate_cases": 4}
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import CHOICE
+from quick_llara import CHOICE
 
 from tastemaker.errors import UsageError
 from tastemaker.llm import adapters

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TIMELINE
+from quick_llara import TIMELINE
 
 from tastemaker.llm import texts
 from tastemaker.methods.llara import LLaRA

@@ -145,7 +145,8 @@ def _resolved_model(model: ModelConfig) -> ModelConfig:
 def _difference(old: RunConfig, new: RunConfig) -> str:
     """The first setting in which they differ, except where the files were; empty if they agree."""
     before, after = (_flat(c.model_dump(mode="json", exclude={"data": {"path"}})) for c in (old, new))
-    for key in sorted(before.keys() | after.keys()):
+    # The hash differs whenever anything else about the data does: name that first.
+    for key in sorted(before.keys() | after.keys(), key=lambda key: (key == "data.hash", key)):
         if before.get(key) != after.get(key):
             return f"{key} was {before.get(key)!r}, is now {after.get(key)!r}"
     return ""

@@ -54,7 +54,7 @@ def logged(path: Path, progress: Progress) -> Progress:
 
     def both(task: str, done: float, total: float | None = None, note: str = "") -> None:
         progress(task, done, total, note)
-        if found := re.fullmatch(r"validation ([\d.]+)", note):
+        if found := re.fullmatch(r"validation (?:\S+ )?([\d.]+)", note):
             with path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"stage": task, "step": done, "valid": float(found[1])}) + "\n")
 

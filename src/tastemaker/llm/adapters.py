@@ -62,6 +62,7 @@ def attach(
     for layer in _layers(lm).values():
         if type(layer) is PeftLinear and type(layer.get_base_layer()) is nn.Linear:
             layer.__class__ = FastLinear
+    lm.model.train(lm.model.training)  # new layers come in training mode
     lm.model.requires_grad_(False)
     parameters = _parameters(lm)
     for name, parameter in parameters.items():
