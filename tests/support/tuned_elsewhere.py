@@ -14,7 +14,7 @@ from tastemaker.testing.tiny_llm import tiny_lm
 STOP = 5
 RUNS = {
     "timeline": {
-        "steps": 12,
+        "steps": 36,
         "settings": {
             "content": "hybrid",
             "curriculum": "linear",

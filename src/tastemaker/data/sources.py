@@ -123,11 +123,13 @@ def _claimed(sources: Sequence[Source], name: str) -> Iterator[tuple[Path, Path]
 def _locked(folder: Path) -> int:
     """A handle that holds the lock on ``folder``; the system lets go of it however the process ends."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue  # whoever had it finished and removed it
+        except (FileNotFoundError, FileExistsError):
+            if folder.exists() and not folder.is_dir():
+                raise
+            continue  # whoever had it finished and removed it, perhaps while mkdir looked
         fcntl.flock(handle, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), folder.stat()):
