@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -296,17 +297,10 @@ def test_processes_that_fetch_at_once_all_get_it(server: Any) -> None:
 
 def test_threads_that_fetch_at_once_all_get_it(server: Any) -> None:
     for _ in range(10):
-        results: list[bytes] = []
         pinned = source(server("good", whole))
-        work = lambda pinned=pinned, results=results: results.append(  # noqa: E731
-            (fetch([pinned], name="set") / "facts.csv").read_bytes()
-        )
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert results == [FACTS] * 8
+        with ThreadPoolExecutor(8) as threads:
+            folders = list(threads.map(lambda _, p=pinned: fetch([p], name="set"), range(8)))
+        assert {(folder / "facts.csv").read_bytes() for folder in folders} == {FACTS}
         (folder,) = cache_dir().iterdir()
         (folder / "facts.csv").unlink()
         folder.rmdir()
