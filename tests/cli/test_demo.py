@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_the_main_job_from_data_to_report(data: Path, tmp_path: Path) -> None:
     assert done.out.count("recommended") >= 3
     assert done.out.count("in the history speak") >= 3
     assert "of memory" in done.out.splitlines()[-1]
-    assert [line[:3] for line in done.err.splitlines()] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
+    assert re.findall(r"^\d/5", done.err, re.MULTILINE) == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     names = {p.name for p in (tmp_path / "demo").iterdir()}
     assert {"config.yaml", "log.jsonl", "model", "result.json", "result.parquet", "report.html"} <= names
     examples = json.loads((tmp_path / "demo" / "examples.json").read_text())

@@ -52,7 +52,7 @@ def test_results_are_kept_and_compared(tuned: Path, counted: Path, tmp_path: Pat
     results = tmp_path / "results"
     first, second, page = results / "a.json", results / "b.json", tmp_path / "report.html"
     done = tastemaker("evaluate", tuned, *PROTOCOL, "--out", first, "--report", page).ok()
-    assert done.err.splitlines() == [f"wrote {first}", f"wrote {page}"]
+    assert done.err.splitlines()[-2:] == [f"wrote {first}", f"wrote {page}"]
     assert page.read_text().startswith("<!doctype html>".upper()) or "<html" in page.read_text()
     tastemaker("evaluate", counted, *PROTOCOL, "--out", second).ok()
     assert json.loads(first.read_text())["name"] == "a"

@@ -35,7 +35,7 @@ from tastemaker.recommend import Recommender
 from tastemaker.types import Progress
 
 PROTOCOL = "leave-one-out-20"
-DRAWS = 20
+DRAWS = 5
 """Frozen lists of candidates for each user: one alone would add more noise than there is between good systems."""
 SHOWN = 5
 """Recommendations for each user."""
