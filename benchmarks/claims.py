@@ -82,7 +82,7 @@ WEAK = tuple(
     Row(f"{n} (bce)", "collaborative", m, BCE)
     for n, m in (("SASRec", "sasrec"), ("GRU4Rec", "gru4rec"), ("Caser", "caser"))
 )
-ENSEMBLE = Row("ensemble", "collaborative", note="SASRec, GRU4Rec, Caser and co-occurrence")
+ENSEMBLE = Row("ensemble", "collaborative", note="SASRec, GRU4Rec and Caser")
 DEFAULT = Row("LLaRA (default)", "llm", llara={}, note="vectors and scores of the ensemble")
 ALONE = Row(
     "LLaRA (default, not fused)", "llm", llara={"fusion": False}, note="vectors of the ensemble, not its scores"
