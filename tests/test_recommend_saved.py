@@ -85,6 +85,7 @@ def test_parts_that_do_not_fit_are_refused(tuned: Recommender, tmp_path: Path) -
     twice = pl.concat([histories, histories[:1]])
     wrong = [
         {"items": items[:-1]},
+        {"items": pl.concat([items, items[:1].with_columns(item_id=pl.lit("f99"))])},
         {"items": items.drop("title")},
         {"items": items.with_columns(item_id=pl.lit("f1"))},
         {"histories": beyond},
