@@ -23,7 +23,12 @@ def test_list_says_what_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     rows = {row["name"]: row for row in tastemaker("data", "list", "--json").json}
     assert rows["ml-1m"]["here"] is True
     assert rows["ml-100k"]["here"] is False
-    assert "ml-100k" in tastemaker("data", "list").ok().out
+    listed = {
+        line.split()[0]: line.strip() for line in tastemaker("data", "list").ok().out.splitlines() if line.strip()
+    }
+    assert listed["ml-1m"].endswith("here")
+    assert listed["ml-100k"].endswith("can be fetched")
+    assert listed["table"].endswith("yours")
 
 
 def test_import_keeps_a_checked_dataset(data: Path, tmp_path: Path) -> None:

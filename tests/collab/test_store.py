@@ -93,7 +93,7 @@ def test_parts_that_do_not_fit_are_refused(change: Any, told: str) -> None:
 @pytest.mark.parametrize("weights", [np.full(30, np.nan), np.ones(29), np.ones((30, 2)), np.ones(1)])
 def test_scores_that_are_none_are_refused(weights: np.ndarray[Any, Any]) -> None:
     config, arrays = collab.packed(fitted("popularity"))
-    with pytest.raises(ArtifactError, match="save it again|do not fit"):
+    with pytest.raises(ArtifactError, match=r"save it again|do not fit"):
         collab.unpacked(config, arrays | {"weights": weights})
 
 

@@ -17,9 +17,14 @@ from tastemaker.data.split import Case, Split
 
 
 def known() -> list[dict[str, Any]]:
-    """Every reader: its name, what it reads, and whether its files are here, so that no network is needed."""
+    """Every reader: its name, what it reads, whether its files are here, and whether they can be fetched."""
     return [
-        {"name": name, "what": _sentence(readers.get(name)), "here": _is_here(name), "fetched": bool(_sources(name))}
+        {
+            "name": name,
+            "what": _sentence(readers.get(name)),
+            "here": _is_here(name),
+            "fetchable": bool(readers.get(name).sources),
+        }
         for name in readers.names()
     ]
 
@@ -62,10 +67,6 @@ def _cases(split: Split, cases: Sequence[Case]) -> pl.DataFrame:
         "time": pl.Float64,
     }
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def _sources(name: str) -> Sequence[object]:
-    return readers.get(name).sources
 
 
 def _is_here(name: str) -> bool:

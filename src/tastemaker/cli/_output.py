@@ -44,7 +44,13 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str
     from tastemaker.prompts.clean import clean
 
     cells = [list(row) for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title) if title else None, title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD if any(columns) else None,
+        show_header=any(columns),
+        pad_edge=False,
+        title=Text(title) if title else None,
+        title_justify="left",
+    )
     for i, name in enumerate(columns):
         right = bool(cells) and all(isinstance(row[i], int | float) for row in cells)
         table.add_column(name, justify="right" if right else "left", overflow="fold")

@@ -34,7 +34,7 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_table(("name", "what", "here"), [(r["name"], r["what"], "yes" if r["here"] else "no") for r in rows])
+        show_table(("name", "what", "files"), [(r["name"], r["what"], _where(r)) for r in rows])
 
 
 @data.command(epilog=example("tastemaker data fetch ml-100k", "tastemaker data fetch ml-100k --from ml-100k.zip"))
@@ -149,6 +149,10 @@ def export(name: NameOrPath, out: Out, from_: From = None, as_json: Json = False
         dataset = load_dataset(name, from_, progress)
         folder = as_recbole(dataset, out)
     _kept(dataset.name, dataset, folder, as_json)
+
+
+def _where(row: dict[str, Any]) -> str:
+    return "here" if row["here"] else "can be fetched" if row["fetchable"] else "yours"
 
 
 def _kept(name: str, dataset: Any, path: Path, as_json: bool) -> None:
