@@ -22,11 +22,12 @@ help: ## list these commands
 demo: .venv/.run ## the main job, end to end on real data
 	$(BIN)/tastemaker demo $(ARGS)
 
-test: lint ## everything that must hold: lint, types, all tests
-	$(BIN)/python -m pytest -n auto $(ARGS)
+test: lint .venv/.browser ## everything that must hold: lint, types, all tests
+	$(BIN)/python -m pytest -n auto -m "not timing" $(ARGS)
+	$(BIN)/python -m pytest -m timing # times the engine, so nothing runs beside it
 
 quick: .venv/.dev ## the tests of a minute or two
-	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow and not timing" $(ARGS)
 
 lint: .venv/.dev ## ruff and mypy
 	$(BIN)/ruff check
@@ -51,11 +52,18 @@ clean: ## remove what the other commands built
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; install one or say PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
 		{ echo "Python cannot make environments here; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PIP) -e .
+	$(PIP) -e '.[search,serve]'
 	@touch $@
 
 .venv/.dev: .venv/.run
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+# A browser for the tests of the page, where one may be installed; elsewhere they are skipped and say what they want.
+.venv/.browser: .venv/.dev
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+		>/dev/null 2>&1 || true
 	@touch $@
 
 .venv/.docs: .venv/.run

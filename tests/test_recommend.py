@@ -20,7 +20,8 @@ from tastemaker.llm.fake import LIARS, FakeLM
 from tastemaker.methods.base import Method
 from tastemaker.prompts.prompt import Item as Shown
 from tastemaker.prompts.prompt import Prompt
-from tastemaker.recommend.lists import checked, ranking
+from tastemaker.recommend import lists
+from tastemaker.recommend.lists import best, checked, ranking
 from tastemaker.types import FloatArray, Item, Progress, Query, Ranking, quiet
 
 SPLIT = films_split()
@@ -151,6 +152,21 @@ def test_no_lie_of_a_language_model_reaches_a_list(mode: str, retriever: Collabo
         assert set(answer.items) <= set(range(N_FILMS)) - set(many.history(user).tolist())
     require_good(recommender.recommend(users=USERS, n=22), 22)
     assert recommender.repairs > 0 or mode in ("all-titles", "never-stops")
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 5), st.integers(1, 12), st.integers(1, 15), st.integers(0, 2**32), st.integers(1, 40))
+def test_the_best_of_many_are_those_of_each(queries: int, items: int, n: int, seed: int, cells: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.choice(np.array([-np.inf, -1.5, -0.0, 0.0, 2.0, 3.0], dtype=np.float32), size=(queries, items))
+    allowed = rng.random((queries, items)) < rng.random()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "_CELLS", cells)
+        found = best(scores, allowed, n)
+    slow = [
+        sorted(np.flatnonzero(ok).tolist(), key=lambda i: -row[i])[:n] for row, ok in zip(scores, allowed, strict=True)
+    ]
+    assert [one.tolist() for one in found] == slow
 
 
 @given(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,8 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "base.py").write_text("")
+    (package / "inner").mkdir()
+    (package / "inner" / "__init__.py").write_text("raise RuntimeError('imported')")
     (package / "_helper.py").write_text("raise RuntimeError('imported')")
     (package / "round_square.py").write_text(
         f"from {__name__.split('.')[-1]}_base import Shape\n"
@@ -40,6 +44,23 @@ def shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
 
 def test_names_are_file_names_and_listing_imports_nothing(shapes: Registry[Shape]) -> None:
     assert shapes.names() == ["broken", "round-square", "two"]
+
+
+def test_a_folder_is_read_once_and_another_folder_is_seen(
+    shapes: Registry[Shape], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = []
+    real = pkgutil.iter_modules
+    monkeypatch.setattr(pkgutil, "iter_modules", lambda path: scans.append(path) or real(path))
+    before = shapes.names()
+    for _ in range(3):
+        assert shapes.names() == before
+    assert len(scans) == 1
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "oval.py").write_text("")
+    package = importlib.import_module(shapes.package)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / "more")])
+    assert shapes.names() == sorted([*before, "oval"])
 
 
 @pytest.mark.parametrize("name", ["round-square", "round_square", "Round-Square"])
@@ -70,8 +91,8 @@ def test_a_file_with_two_classes_is_the_programmers_error(shapes: Registry[Shape
 
 
 def test_a_class_tells_its_name_and_a_stranger_has_none(shapes: Registry[Shape]) -> None:
-    assert shapes.name_of(shapes.get("round-square")) == "round-square"
     for name in ("broken", "two"):
-        (Path(sys.modules[shapes.package].__path__[0]) / f"{name}.py").unlink()
+        (Path(importlib.import_module(shapes.package).__path__[0]) / f"{name}.py").unlink()
+    assert shapes.name_of(shapes.get("round-square")) == "round-square"
     with pytest.raises(UnknownNameError, match="no shape named 'Shape'"):
         shapes.name_of(Shape)

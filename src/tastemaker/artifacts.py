@@ -72,12 +72,11 @@ def save(
     files = _encoded(arrays or {}, json or {}, frames or {})
     for name, part in (parts or {}).items():
         files |= _part(name, part)
-    _require_replaceable(Path(path))
     entries = {name: {"sha256": _sha256(data), "size": len(data)} for name, data in files.items()}
     manifest = {"format": FORMAT, "kind": checked_name(kind), "files": entries}
     files |= {_MANIFEST: _json_bytes(_MANIFEST, manifest)} | ({} if card is None else {_CARD: card.encode()})
     try:
-        atomic.write_directory(path, files)
+        atomic.write_directory(path, files, may_replace=lambda root: _require_replaceable(root, path))
     except OSError as error:
         raise ArtifactError(f"{path}: not saved ({error.strerror or error}); what was there before is kept") from error
 
@@ -309,14 +308,12 @@ def _read(file: Path, path: object, *, size: int | None = None) -> bytes:
         raise ArtifactError(f"{path}: {file.name} cannot be read ({error.strerror or error})") from error
 
 
-def _require_replaceable(path: Path) -> None:
-    root = atomic.find_directory(path)
-    if not os.path.lexists(root) or (root.is_dir() and not any(root.iterdir())):
-        return
+def _require_replaceable(root: Path, path: object) -> None:
     if not root.is_dir():
         raise ArtifactError(f"{path}: a file is there; choose another path or move it")
-    strange = set(_walk(root, path)) - _read_manifest(root, path).files.keys() - {_MANIFEST} - _FREE
-    if strange:
+    if not any(root.iterdir()):
+        return
+    if strange := set(_walk(root, path)) - _read_manifest(root, path).files.keys() - {_MANIFEST} - _FREE:
         raise ArtifactError(f"{path}: holds {min(strange)}, which saving would delete; choose another path or move it")
 
 

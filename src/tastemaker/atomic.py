@@ -7,7 +7,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -20,12 +20,14 @@ def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
         _sync(path.parent)
 
 
-def write_directory(path: str | os.PathLike[str], files: Mapping[str, bytes]) -> None:
+def write_directory(
+    path: str | os.PathLike[str], files: Mapping[str, bytes], *, may_replace: Callable[[Path], None]
+) -> None:
     """``path`` is a directory of exactly these files (``"collab/model.json"`` makes ``collab``), or what it was.
 
     An existing directory is moved aside, to ``.old-NAME``, for the moment it takes to put the new one in its
-    place; a crash in that moment is what `find_directory` looks for and what the next save repairs.
-    Raises ``OSError``.
+    place; a crash in that moment is what `find_directory` looks for and what the next save repairs. ``may_replace``
+    is given what is there now, while nobody else can swap it, and raises if it must stay. Raises ``OSError``.
     """
     path = _resolved(path)
     with _reserved(path, directory=True) as temporary:
@@ -36,6 +38,8 @@ def write_directory(path: str | os.PathLike[str], files: Mapping[str, bytes]) ->
         for folder in sorted({str(Path(name).parent) for name in files}, reverse=True):
             _sync(temporary / folder)
         with _locked(path.parent):
+            if os.path.lexists(there := find_directory(path)):
+                may_replace(there)
             _swap_in(temporary, path)
 
 

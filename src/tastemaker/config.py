@@ -118,7 +118,10 @@ def _lay_over(settings: dict[str, Any], override: str) -> None:
         settings = settings.setdefault(name, {})
         if not isinstance(settings, dict):
             raise ConfigError(f"override {override!r}: {'.'.join(parents[: depth + 1])} is a value, not a group")
-    settings[last] = _yaml(value, f"override {override!r}")
+    try:
+        settings[last] = _yaml(value, f"override {override!r}")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; text with punctuation wants quotes of its own: '{key}=\"{value}\"'") from error
 
 
 def _one_line(model: type[BaseModel], detail: ErrorDetails) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -18,7 +20,7 @@ class Registry(Generic[T]):
 
     A module ``two_words.py`` that defines one public subclass of ``base`` is known as ``two-words``. Listing
     names imports nothing. Installed packages join through the entry-point group named like the package.
-    Modules whose name starts with an underscore, and ``base``, are not listed.
+    Modules whose name starts with an underscore, ``base``, and packages within the package are not listed.
     """
 
     def __init__(self, package: str, base: type[T], kind: str) -> None:
@@ -26,17 +28,14 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All known names, sorted."""
-        path = importlib.import_module(self.package).__path__
-        own = {m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_") and m.name != "base"}
-        return sorted({n.replace("_", "-") for n in own} | set(self._foreign()))
+        return sorted(self._modules)
 
     def get(self, name: str) -> type[T]:
         """The class of that name. Raises `UnknownNameError`, with the nearest name."""
         key = name.lower().replace("_", "-")
-        if key not in self.names():
+        if key not in self._modules:
             raise UnknownNameError(self.kind, name, self.names())
-        foreign = self._foreign().get(key)
-        module = importlib.import_module(foreign or f"{self.package}.{key.replace('-', '_')}")
+        module = importlib.import_module(self._modules[key])
         found = [
             c
             for _, c in inspect.getmembers(module, inspect.isclass)
@@ -63,5 +62,14 @@ class Registry(Generic[T]):
                 return self.get(name)
         raise AttributeError(f"{self.package} has no {self.kind} {class_name!r}")
 
-    def _foreign(self) -> dict[str, str]:
-        return {e.name: e.module for e in entry_points(group=self.package)}
+    @property
+    def _modules(self) -> Mapping[str, str]:
+        return _listed(self.package, tuple(importlib.import_module(self.package).__path__))
+
+
+@cache
+def _listed(package: str, path: tuple[str, ...]) -> Mapping[str, str]:
+    """The module of each name; those of installed packages win. Scanned once a process for each path."""
+    found = [module.name for module in pkgutil.iter_modules(path) if not module.ispkg]
+    own = {name.replace("_", "-"): f"{package}.{name}" for name in found if not name.startswith("_") and name != "base"}
+    return {**own, **{entry.name: entry.module for entry in entry_points(group=package)}}

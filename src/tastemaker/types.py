@@ -36,6 +36,8 @@ class Query:
     """Seconds since 1970, when known."""
     text: str | None = None
     """What the user said, if anything. Foreign text: it enters prompts only as `Quoted`."""
+    likes: tuple[bool, ...] = ()
+    """Whether the user liked each item of the history; empty where nobody said so, as for things merely chosen."""
 
 
 @dataclass(frozen=True, slots=True)

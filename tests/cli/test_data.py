@@ -110,12 +110,15 @@ def test_a_hostile_title_is_text_in_a_terminal(monkeypatch: pytest.MonkeyPatch) 
         (["data", "fetch", "ml-100k", "--from", "nowhere.zip"], "nowhere.zip"),
         (["data", "import", "nowhere.csv", "--out", "x"], "nowhere.csv"),
         (["data", "import", "DATA", "--out", "x", "-o", "colums.user_id=u"], "did you mean 'columns'"),
-        (["data", "import", "DATA", "--out", "x", "-o", "columns.item_id=asin"], "no column for item_id"),
+        (["data", "import", "DATA", "--out", "x", "-o", "columns.item_id=asin"], "no column 'asin' for item_id"),
         (["data", "import", "DATA", "--out", "x", "-o", "name"], "setting=value"),
         (["data", "split", "DATA", "--out", "x", "--split", "leave-one"], "did you mean 'leave-one-out'"),
         (["data", "split", "DATA", "--out", "x", "--split", "leave-one-out", "-o", "kcore=2"], "did you mean 'k_core'"),
-        (["data", "split", "DATA", "--out", "x", "--split", "leave-one-out", "-o", "k_core=99"], "no interactions"),
+        (["data", "split", "DATA", "--out", "x", "--split", "leave-one-out", "-o", "k_core=99"], "lower k_core"),
         (["data", "describe", "DATA", "--split", "leave-one-out", "-o", "min_rating=3"], "no ratings"),
+        (["data", "describe", "DATA", "-o", "k_core=3"], "--split"),
+        (["data", "describe", "DATA", "--split", "leave-one-out", "-o", "k_core=99"], "no 99-core; lower k_core"),
+        (["data", "import", "DATA", "--out", "x", "-o", "delimiter=,"], "'delimiter=\",\"'"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(

@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from shell import Outcome, tastemaker
 
 from tastemaker import Recommender
 from tastemaker.cli import _demo
+from tastemaker.llm.sentences import SentenceEncoder
+from tastemaker.testing.tiny_encoder import tiny_encoder
+
+
+@pytest.fixture(autouse=True)
+def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SentenceEncoder, "load", staticmethod(tiny_encoder))
 
 
 def demo(data: Path, out: Path, *more: object) -> Outcome:
@@ -27,7 +35,7 @@ def test_the_main_job_from_data_to_report(data: Path, tmp_path: Path) -> None:
     assert done.out.count("recommended") >= 3
     assert done.out.count("in the history speak") >= 3
     assert "of memory" in done.out.splitlines()[-1]
-    assert re.findall(r"^\d/5", done.err, re.MULTILINE) == ["1/5", "2/5", "3/5", "4/5", "5/5"]
+    assert re.findall(r"^\d/6", done.err, re.MULTILINE) == [f"{step}/6" for step in range(1, 7)]
     names = {p.name for p in (tmp_path / "demo").iterdir()}
     assert {"config.yaml", "log.jsonl", "model", "result.json", "result.parquet", "report.html"} <= names
     examples = json.loads((tmp_path / "demo" / "examples.json").read_text())
@@ -115,3 +123,12 @@ def test_doctor_tries_the_network_only_when_asked(monkeypatch: pytest.MonkeyPatc
     assert tried == []
     assert "Network is unreachable" in tastemaker("doctor", "--network").ok().out
     assert tried
+
+
+@pytest.mark.parametrize(("numbers", "layers"), [(torch.bfloat16, []), (torch.float32, ["layers=6"])])
+def test_where_bf16_gains_nothing_fewer_layers_are_tuned(
+    monkeypatch: pytest.MonkeyPatch, numbers: torch.dtype, layers: list[str]
+) -> None:
+    monkeypatch.setattr(_demo, "fastest", lambda device: numbers)
+    assert _demo.hurried("llara") == ["epochs=3", *layers]
+    assert _demo.hurried("palr") == []

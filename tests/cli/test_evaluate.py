@@ -114,4 +114,13 @@ def test_results_that_are_none_are_told(tuned: Path, tmp_path: Path) -> None:
     result.with_suffix(".parquet").write_bytes(b"x")
     tastemaker("compare", result).fails(2, "a.parquet")
     result.write_text("{}")
-    tastemaker("compare", result).fails(2, "is not a result")
+    tastemaker("compare", result).fails(2, "is not a result: ")
+    result.write_text("[]")
+    tastemaker("compare", result).fails(2, "is not a result: expected what `tastemaker evaluate --out` writes")
+
+
+def test_a_run_named_like_a_baseline_can_be_judged(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "popularity"
+    tastemaker("train", "popularity", "--data", data, "--out", run, "-o", "split.k_core=0").ok()
+    tastemaker("evaluate", run).fails(2, "two systems are named 'popularity'", "--no-baselines")
+    tastemaker("evaluate", run, "--no-baselines").ok()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from shell import tastemaker
 
 from tastemaker.errors import DataError, Interrupted, LanguageModelError, TastemakerError
 
-VERBS = ["compare", "config", "data", "demo", "doctor", "evaluate", "explain", "recommend", "train"]
+VERBS = ["compare", "config", "data", "demo", "doctor", "evaluate", "explain", "profile", "recommend", "train"]
 DATA = ["list", "fetch", "import", "describe", "split", "export"]
 COMMANDS = [*([verb] for verb in VERBS if verb != "data"), *(["data", verb] for verb in DATA)]
 SOURCE = Path(__file__).parents[2] / "src"
@@ -104,6 +105,27 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
+def test_what_needs_no_language_model_loads_no_library_of_them(data: Path, counted: Path, tmp_path: Path) -> None:
+    said = [
+        ["data", "describe", data, "--split", "leave-one-out", "-o", "k_core=0"],
+        ["train", "popularity", "--data", data, "--out", tmp_path / "run", "-o", "split.k_core=0"],
+        ["evaluate", counted],
+        ["recommend", counted, "--user", "u0"],
+        ["profile", counted, "--user", "u0"],
+    ]
+    code = (
+        "import contextlib, json, os, sys\nfrom tastemaker.cli import main\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(open(os.devnull, 'w')):\n"
+        "        main(arguments)\n"
+        "    print(arguments[0], [m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
+    )
+    asked = json.dumps([[str(one) for one in arguments] for arguments in said])
+    done = subprocess.run([*command(code), asked], capture_output=True, text=True, check=True, cwd=SOURCE)
+    assert done.stdout.splitlines() == [f"{arguments[0]} []" for arguments in said], done.stderr
+
+
 def test_as_a_program_results_go_to_stdout_and_errors_to_stderr() -> None:
     run = [sys.executable, "-m", "tastemaker"]
     good = subprocess.run([*run, "--version"], capture_output=True, text=True, cwd=SOURCE, check=False)
@@ -114,7 +136,8 @@ def test_as_a_program_results_go_to_stdout_and_errors_to_stderr() -> None:
     assert bad.stderr.count("\n") == 1
 
 
-def test_ctrl_c_leaves_with_130() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_with_130(stop: signal.Signals) -> None:
     code = (
         "import sys, tastemaker.data, tastemaker.cli\n"
         "def wait(*a, **o):\n    print('waiting', file=sys.stderr, flush=True)\n    import time; time.sleep(60)\n"
@@ -123,7 +146,7 @@ def test_ctrl_c_leaves_with_130() -> None:
     with subprocess.Popen(command(code), stderr=subprocess.PIPE, text=True, cwd=SOURCE) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "waiting\n"
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, stop)
         assert process.stderr.read().strip() == "interrupted"
     assert process.returncode == 130
 

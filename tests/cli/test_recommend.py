@@ -48,6 +48,11 @@ def test_candidates_and_seen_items(tuned: Path, tmp_path: Path) -> None:
     command = ("recommend", tuned, "--user", "u0", "--candidates", pool, "--json")
     assert {row["item_id"] for row in tastemaker(*command).json["recommendations"]} == {"f20", "f21"}
     assert len(tastemaker(*command, "--with-seen").json["recommendations"]) == 3
+    assert "there were not 10 items to recommend; a list has 2" in tastemaker(*command).ok().err
+    assert tastemaker(*command, "-n", 2).ok().err == ""
+    pool.write_text("\n")
+    tastemaker(*command).fails(2, "pool.txt: holds no ids")
+    tastemaker("recommend", tuned, "--user", "u0", "--history", pool).fails(2, "say for whom", "not both")
 
 
 def test_explain_tells_what_it_rests_on(tuned: Path) -> None:
@@ -55,6 +60,13 @@ def test_explain_tells_what_it_rests_on(tuned: Path) -> None:
     assert told["evidence"][0]["item_id"] == "f7"
     done = tastemaker("explain", tuned, "--user", "u0", "--item", "f8").ok()
     assert done.out.startswith('"Film 7 (1997)" in the history speaks most for "Film 8 (1998)"; they share the 1990s.')
+
+
+def test_nothing_is_tabled_where_nothing_speaks(tuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "history.txt").write_text("")
+    done = tastemaker("explain", tuned, "--history", tmp_path / "history.txt", "--item", "f8").ok()
+    assert done.out.startswith("There is no history")
+    assert "effect" not in done.out
 
 
 def test_a_language_model_that_fails_is_told(tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:

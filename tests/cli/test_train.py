@@ -146,6 +146,11 @@ def test_a_config_is_bound_to_its_data(counted: Path, tmp_path: Path) -> None:
         (["next-film", "-o", "bonus=-1"], "bonus"),
         (["next-film", "--collab", "sasrecs"], "did you mean 'sasrec'"),
         (["next-film", "-o", "collab.epoch=1"], "epoch"),
+        (["next-film", "--llm", "smolm2-135m"], "did you mean 'smollm2-135m'"),
+        (["next-film", "--llm", str(Path(__file__).parent)], "no language model here"),
+        (["llara", "--collab", "cooccurrence"], "llara reads item vectors, and cooccurrence has none"),
+        (["palr", "--collab", "ease"], "palr reads item vectors, and ease has none"),
+        (["collm", "--collab", "item-rate"], "collm reads item vectors, and item-rate has none"),
     ],
 )
 def test_what_cannot_be_trained_leaves_nothing(arguments: list[str], told: str, data: Path, tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_what_cannot_be_trained_leaves_nothing(arguments: list[str], told: str, 
 
 
 def test_a_full_disk_is_told_and_leaves_no_model(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **settings: object) -> None:
         raise OSError(28, "No space left on device")
 
     command = ("train", "popularity", "--data", data, "--out", tmp_path / "run", *LOO)
@@ -173,6 +178,8 @@ def test_config_prints_settings() -> None:
     assert (
         "draws: 100" in tastemaker("config", "llara").ok().out or "mode: default" in tastemaker("config", "llara").out
     )
+    assert tastemaker("config", "mf", "--json").json == tastemaker("config", "pointwise.mf", "--json").json
+    assert tastemaker("config", "pointwise.sasrec", "--json").json != tastemaker("config", "sasrec", "--json").json
     assert "collaborative models: " in tastemaker("config").ok().out
     assert "next-film" in tastemaker("config", "--json").json["methods"]
     tastemaker("config", "cooccurence").fails(2, "did you mean 'cooccurrence'")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,22 @@ def test_settings_reach_their_member() -> None:
     model = Ensemble(members=("cooccurrence", "sasrec"), settings={"sasrec": {"embedding_size": 8}}).fit(hand_split())
     assert model.item_vectors.shape == (7, 8)
     assert isinstance(model.members[1], SASRec)
+
+
+def test_fitted_models_make_the_ensemble_that_fitting_them_would() -> None:
+    split, queries = hand_split(), asked("ab", "e")
+    made = Ensemble.of([Popularity().fit(split), Cooccurrence().fit(split)])
+    np.testing.assert_array_equal(made.score(queries), Ensemble(members=COUNTS).fit(split).score(queries))
+    assert made.config == Ensemble(members=COUNTS).config
+
+
+def test_models_of_different_data_make_no_ensemble() -> None:
+    split = hand_split()
+    less = replace(split, train=split.train.head(5))
+    with pytest.raises(UsageError, match="same split"):
+        Ensemble.of([Popularity().fit(split), Cooccurrence().fit(less)])
+    with pytest.raises(UsageError, match="one of each kind"):
+        Ensemble.of([Popularity().fit(split), Popularity().fit(split)])
 
 
 def test_vectors_of_neural_members_stand_side_by_side() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from tastemaker.data import CandidateSet, Case
+from tastemaker.data.candidates import expected_hit, expected_hits
 from tastemaker.errors import ArtifactError, UsageError
 from tastemaker.types import Item, Query
 
@@ -110,3 +112,25 @@ def test_saved_then_loaded_is_identical_and_damage_is_seen(tmp_path: Path) -> No
             CandidateSet.load(file)
     with pytest.raises(ArtifactError):
         CandidateSet.load(tmp_path / "none.parquet")
+
+
+@settings(max_examples=60)
+@given(st.integers(3, 12), st.integers(2, 6), st.integers(0, 2**32))
+def test_the_expected_hit_is_the_share_of_all_draws(n_items: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cases = []
+    for _ in range(3):
+        order = rng.permutation(n_items).tolist()
+        cases.append(case(order[-1], *order[: rng.integers(1, n_items - 1)]))
+    scores = rng.permuted(np.tile(np.arange(n_items, dtype=np.float32), (3, 1)), axis=1)
+    slow = []
+    for row, asked in zip(scores, cases, strict=True):
+        pool = [i for i in range(n_items) if i != asked.positive and i not in asked.query.history]
+        lists = list(combinations(pool, min(n - 1, len(pool))))
+        slow.append(np.mean([all(row[asked.positive] > row[i] for i in shown) for shown in lists]))
+    assert expected_hits(scores, cases, n).tolist() == pytest.approx(slow)
+    assert [expected_hit(row, asked, n) for row, asked in zip(scores, cases, strict=True)] == pytest.approx(slow)
+
+
+def test_a_tie_is_half_a_hit() -> None:
+    assert expected_hit(np.array([9, 1, 1], dtype=np.float32), case(1, 0), 2) == 0.5

@@ -51,7 +51,7 @@ def by_item(name: str, value: Callable[[Query, np.ndarray], np.ndarray], kind: K
         items = [np.array(q.candidates) if q.candidates else np.arange(N_ITEMS) for q in queries]
         return [np.asarray(value(q, i), dtype=np.float32) for q, i in zip(queries, items, strict=True)]
 
-    return System(name, kind, score, **more)  # type: ignore[arg-type]
+    return System(name, kind, score, **{"probabilities": kind != "trivial", **more})  # type: ignore[arg-type]
 
 
 def oracle(name: str = "oracle", kind: Kind = "llm", **more: object) -> System:

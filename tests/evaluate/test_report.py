@@ -13,7 +13,7 @@ from tastemaker.errors import DataError, UsageError
 from tastemaker.evaluate.report import Curve, Example, Suggestion, render_report
 from tastemaker.evaluate.report.charts import panels
 from tastemaker.evaluate.report.scale import Scale, smoothed, thinned
-from tastemaker.evaluate.result import Result
+from tastemaker.evaluate.result import Published, Result
 from tastemaker.evaluate.results import result_of
 from tastemaker.evaluate.run import evaluate
 
@@ -70,6 +70,16 @@ def test_foreign_text_stays_text(page: str) -> None:
     assert not {"script", "img", "link", "iframe", "object"} & set(reader.tags)
     assert not [name for name, _ in reader.attributes if name.startswith("on")]
     assert HOSTILE in "".join(reader.text)
+
+
+def test_published_figures_are_told_apart_from_measured_ones(result: Result, page: str) -> None:
+    told = Published(system=HOSTILE, metrics={"hr@1": 0.4526}, source=HOSTILE)
+    reader = _Reader(render_report([result.model_copy(update={"published": (told,)})]))
+    text = "".join(reader.text)
+    assert f"(other models, other candidate lists):\n{HOSTILE} hr@1 0.4526 ({HOSTILE})" in text
+    assert reader.open == []
+    assert "not measured here" in text
+    assert "not measured here" not in page
 
 
 def test_every_tag_is_closed(page: str) -> None:

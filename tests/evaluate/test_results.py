@@ -109,7 +109,9 @@ def test_results_md_tells_what_is_missing_and_what_others_report(folder: Path) -
     path.write_text(json.dumps(raw))
     text = results_md(folder / "results")
     assert "\nNot measured yet: theirs, ours (seed 2).\n" in text
-    assert "\n- Big (7B): hr@1 0.453 (their README)\n" in text
+    assert "\nPublished, not measured here (other models, other candidate lists):\n\n- Big (7B) hr@1 0.4526 (" in text
+    filled = fill_readme("<!-- results:steps -->\n<!-- /results -->", folder / "results")
+    assert "Published, not measured here (other models, other candidate lists): Big (7B) hr@1 0.4526 (" in filled
 
 
 def test_pages_are_written_once_and_then_stay(folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tastemaker.collab import models
 from tastemaker.collab.popularity import Popularity
 from tastemaker.data.candidates import CandidateSet
 from tastemaker.data.split import Split
@@ -97,6 +98,42 @@ def test_every_system_sees_the_same_frozen_candidates(split: Split, toy: SimpleN
     assert seen["a"] == seen["b"]
     assert seen["a"] == [tuple(row) for draw in given.items.tolist() for row in draw]
     assert evaluation.candidates_hash == given.hash
+
+
+def test_a_system_that_scores_the_catalogue_is_asked_each_case_once(split: Split, toy: SimpleNamespace) -> None:
+    """Its outcomes are those it would have had list by list, and its cost is that of what it was really asked."""
+    asked: list[Query] = []
+
+    def score(queries: Sequence[Query]) -> list[np.ndarray]:
+        asked.extend(queries)
+        table = np.random.default_rng(3).standard_normal((12, 40)).astype(np.float32)
+        return [table[q.user][list(q.candidates)] for q in queries]
+
+    system = System("s", "llm", score, probabilities=True)
+    slow = evaluate(split, [system], few(6))
+    lists = asked.copy()
+    asked.clear()
+    quick = evaluate(split, [dataclasses.replace(system, scores_catalogue=True)], few(6))
+    assert quick.outcomes.equals(slow.outcomes)
+    assert (slow.runs[0].recommendations, quick.runs[0].recommendations) == (72, 12)
+    assert len(asked) == 12
+    for query in asked:
+        shown = {item for one in lists if one.user == query.user for item in one.candidates}
+        assert set(query.candidates) == shown
+        assert len(query.candidates) == len(shown)
+    asked.clear()
+    evaluate(split, [dataclasses.replace(system, scores_catalogue=True, draws=1)], few(6))
+    assert asked == lists[:12]
+
+
+def test_what_a_system_repaired_is_told_list_by_list_too(split: Split, toy: SimpleNamespace) -> None:
+    def valid(queries: Sequence[Query]) -> np.ndarray:
+        return np.array([0 in q.candidates for q in queries])
+
+    system = toy.oracle(valid=valid)
+    slow, quick = (evaluate(split, [dataclasses.replace(system, scores_catalogue=c)], few(6)) for c in (False, True))
+    assert 0 < slow.rows[0].metrics["valid_ratio"] < 1
+    assert quick.outcomes.equals(slow.outcomes)
 
 
 def test_big_tests_go_in_batches_and_report_progress(toy: SimpleNamespace) -> None:
@@ -233,9 +270,18 @@ def test_calibration_by_hand(toy: SimpleNamespace) -> None:
     assert only.confidence == pytest.approx(2 / 3, abs=1e-6)
 
 
-def test_counts_are_not_taken_for_probabilities(split: Split, toy: SimpleNamespace) -> None:
-    rows = evaluate(split, [toy.constant(), toy.half()], TWENTY).rows
-    assert [row.calibration is None for row in rows] == [True, False]
+def test_only_what_says_so_is_taken_for_probabilities(split: Split, toy: SimpleNamespace) -> None:
+    plain = System("plain", "llm", toy.oracle().score)
+    rows = evaluate(split, [toy.constant(), toy.half(), plain], TWENTY).rows
+    assert {row.system: row.calibration is None for row in rows} == {"constant": True, "half": False, "plain": True}
+
+
+def test_models_know_whether_their_scores_are_probabilities() -> None:
+    told = {(name, loss): models.get(name)(loss=loss) for name in ("sasrec", "caser") for loss in ("softmax", "bce")}
+    assert {key: model.probabilities for key, model in told.items()} == {key: key[1] == "softmax" for key in told}
+    assert not any(models.get(name)().probabilities for name in ("popularity", "cooccurrence", "ensemble"))
+    assert System.of_model("caser", told["caser", "softmax"]).probabilities
+    assert not System.of_model("caser", told["caser", "bce"]).probabilities
 
 
 def test_cost_is_per_1000_recommendations(split: Split, monkeypatch: pytest.MonkeyPatch, toy: SimpleNamespace) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tastemaker.data.split import Split
-from tastemaker.evaluate.result import Result
+from tastemaker.evaluate.result import Published, Result
 from tastemaker.evaluate.results import result_of
 from tastemaker.evaluate.run import evaluate
 from tastemaker.evaluate.terminal import ResultTable
@@ -46,6 +46,14 @@ def test_kinds_are_grouped_and_the_best_row_is_marked(result: Result) -> None:
     ]
     found = [next(i for i, line in enumerate(lines) if line.startswith(start)) for start in starts]
     assert found == sorted(found)
+
+
+def test_published_figures_are_told_apart_from_measured_ones(result: Result) -> None:
+    big = Published(system="Big (7B)", metrics={"hr@1": 0.4526}, source="their README")
+    lines = shown(result.model_copy(update={"published": (big,)}), 120)
+    at = next(i for i, line in enumerate(lines) if line.startswith("Published, not measured here"))
+    assert lines[at + 1].strip() == "Big (7B) hr@1 0.4526 (their README)"
+    assert not any("Published" in line for line in shown(result, 120))
 
 
 def test_intervals_stand_beside_every_metric_where_there_is_room(result: Result) -> None:

@@ -54,6 +54,20 @@ def test_attached_adapters_change_nothing_yet(fresh):
     assert {id(p) for p in fresh.model.parameters() if p.requires_grad} == {id(p) for p in parameters}
 
 
+def test_a_change_of_the_matrices_counts_from_the_next_pass_on(fresh):
+    parameters = adapters.attach(fresh, r=4, alpha=8, generator=generator())
+    draws = generator()
+    for _ in range(2):
+        before = scores(fresh), loss(fresh).item()
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.1)
+        after = scores(fresh), loss(fresh).item()
+        assert np.abs(after[0] - before[0]).max() > 1e-3
+        assert abs(after[1] - before[1]) > 1e-3
+        assert after[1] == pytest.approx(-after[0][0], abs=1e-4)
+
+
 def test_every_linear_layer_but_the_head_has_adapters(fresh):
     linear = {n for n, m in fresh.model.named_modules() if isinstance(m, torch.nn.Linear)}
     adapters.attach(fresh, generator=generator())

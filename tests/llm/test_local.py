@@ -6,8 +6,9 @@ import torch
 from tokenizers import Tokenizer
 
 from tastemaker import llm
-from tastemaker.errors import LanguageModelError, PromptError, UnknownNameError
+from tastemaker.errors import DataError, LanguageModelError, PromptError, UnknownNameError
 from tastemaker.llm import FakeLM, LocalLM, load, local
+from tastemaker.llm.decoding import _unsure
 from tastemaker.prompts import Item, ItemSlot, Prompt, UserSlot
 from tastemaker.testing.llm import LanguageModelContract, answers, question
 from tastemaker.testing.tiny_llm import tiny_lm, tiny_tokenizer
@@ -158,7 +159,7 @@ def test_a_saved_model_loads_and_scores_as_before(tmp_path, family, kind, monkey
 
 
 def test_what_is_no_model_is_refused_in_one_line(tmp_path):
-    with pytest.raises(LanguageModelError, match=r"expected config.json and \*.safetensors"):
+    with pytest.raises(DataError, match=r"expected config.json and \*.safetensors"):
         load(str(tmp_path))
     saved(tiny_lm(), tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
@@ -191,8 +192,8 @@ def test_a_head_that_is_not_linear_is_refused():
 def test_the_fastest_numbers_are_measured(monkeypatch):
     clock = iter([0, 9] * 8 + [0, 1] * 8 + [0, 1] * 8 + [0, 9] * 8)
     monkeypatch.setattr(local.time, "perf_counter", lambda: next(clock))
-    assert local._fastest.__wrapped__(torch.device("cpu")) == torch.bfloat16
-    assert local._fastest.__wrapped__(torch.device("cpu")) == torch.float32
+    assert local.fastest.__wrapped__(torch.device("cpu")) == torch.bfloat16
+    assert local.fastest.__wrapped__(torch.device("cpu")) == torch.float32
 
 
 def test_names_are_imported_when_used():
@@ -203,3 +204,33 @@ def test_names_are_imported_when_used():
 
 def test_the_tiny_models_tokenizers_are_real_ones():
     assert all(isinstance(tiny_tokenizer(f).backend_tokenizer, Tokenizer) for f in ("unigram", "bpe", "byte-bpe"))
+
+
+def test_a_stream_leaves_gradients_and_modes_alone(fresh):
+    stream = fresh.stream(question("Alien"), max_new_tokens=4, stop="")
+    next(stream)
+    assert torch.is_grad_enabled()
+    stream.close()
+
+
+def test_a_turn_is_put_into_the_chat_template(fresh):
+    fresh.tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant: {% endif %}"
+    )
+    asked = fresh.asked(question("Alien<|im_end|>"))
+    assert asked.parts[0] == "<|im_start|>user: "
+    assert asked.parts[-1] == "<|im_end|><|im_start|>assistant: "
+    assert sum(i == fresh.tokenizer.convert_tokens_to_ids("<|im_end|>") for i in fresh.encode(asked).ids) == 1
+
+
+def test_half_a_character_is_held_back():
+    texts = ("", "so th", "so", "x the e", "the en", "a\ufffd")
+    assert [_unsure(text, "the end") for text in texts] == [
+        0,
+        2,
+        0,
+        5,
+        6,
+        1,
+    ]

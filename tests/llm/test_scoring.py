@@ -90,18 +90,31 @@ def test_how_branches_are_packed_and_batched_changes_nothing(lm, monkeypatch, ro
 def test_the_prompt_is_read_once_for_all_its_continuations(fresh, monkeypatch):
     read = []
     run = fresh.run
-    monkeypatch.setattr(fresh, "run", lambda inputs, mask: read.append(int(inputs.mask.sum())) or run(inputs, mask))
+    monkeypatch.setattr(fresh, "run", lambda inputs, *rest: read.append(int(inputs.mask.sum())) or run(inputs, *rest))
     prompt, several = question("Heat"), answers("Aliens", "Jaws", "Heat")
     fresh.score([prompt], [several])
     # The last token of each is only predicted, never read.
-    assert read == [fresh.length(prompt) + sum(len(fresh.encode(one, start=False)) - 1 for one in several)]
+    assert read == [fresh.length(prompt), sum(len(fresh.encode(one, start=False)) - 1 for one in several)]
 
 
-def test_only_a_little_of_the_head_is_held_at_once(lm, monkeypatch):
+@pytest.mark.parametrize("last", [1, 2])
+def test_the_vocabulary_counts_to_its_last_word_a_few_at_a_time(lm, monkeypatch, last):
     whole = scoring.log_probabilities(lm, *encoded(lm))
-    monkeypatch.setattr(scoring, "MAX_LOGITS", 1)
+    monkeypatch.setattr(scoring, "WORDS", lm.model.get_output_embeddings().weight.shape[0] - last)
     for scores, expected in zip(scoring.log_probabilities(lm, *encoded(lm)), whole, strict=True):
-        torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(scores, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_a_token_that_is_all_but_certain_is_not_rounded_to_bf16(half):
+    weight = half.model.get_output_embeddings().weight.float()
+    hidden = (torch.randn(400, half.hidden_size, generator=torch.Generator().manual_seed(0)) * 6).bfloat16()
+    truth = torch.log_softmax(hidden.float() @ weight.T, -1)
+    best, tokens = truth.max(-1)
+    sure = (best > -0.5).nonzero()[:, 0]
+    assert len(sure) > 50
+    with torch.no_grad():
+        found = scoring._of_tokens(half, hidden[sure], tokens[sure].tolist())
+    assert (found - best[sure]).abs().max() < 0.02
 
 
 texts = st.text(st.sampled_from("Aab <s>/é1"), max_size=6)
@@ -185,11 +198,27 @@ def test_families_with_ways_of_their_own_score_the_same(name, fresh):
     assert text == [lm.generate([prompt], max_new_tokens=6)[0] for prompt in PROMPTS]
 
 
-def test_a_short_window_is_not_crossed_by_branches_of_one_row():
-    model = OTHERS["sliding-window"]()
-    lm = LocalLM(model, tiny_tokenizer("byte-bpe"), name="windowed", fingerprint="")
-    assert scoring._branch_room(lm, 100) <= 0
-    assert scoring._branch_room(tiny_lm(), 100) == scoring.ROW - 100
+def test_branches_that_would_cross_a_window_are_read_with_their_prompt():
+    lm = LocalLM(OTHERS["sliding-window"](), tiny_tokenizer("byte-bpe"), name="windowed", fingerprint="")
+    two = [Encoded([1, 2], []), Encoded([3], [])]
+    assert scoring._kept_apart(lm, Encoded([1] * 10, []), two)
+    assert not scoring._kept_apart(lm, Encoded([1] * 11, []), two)
+    assert scoring._kept_apart(tiny_lm(), Encoded([1] * 100, []), two)
+    assert not scoring._kept_apart(tiny_lm(), Encoded([1] * 100, []), [two[0], scoring.NOTHING])
+
+
+def test_what_all_prompts_begin_with_is_read_once(fresh, monkeypatch):
+    read = []
+    run = fresh.run
+    monkeypatch.setattr(fresh, "run", lambda inputs, *rest: read.append(int(inputs.mask.sum())) or run(inputs, *rest))
+    rules = "These are the rules of the game, which are the same for all: "
+    prompts = [Prompt.of(rules, Item(1, title)) for title in ("Heat", "Heather", "Alien")]
+    check(fresh, prompts, [answers("Jaws", "Heat")] * 3, 1e-4)
+    read.clear()
+    fresh.score(prompts, [answers("Jaws", "Heat")] * 3)
+    lengths = [fresh.length(prompt) for prompt in prompts]
+    assert read[0] == len(scoring._common([fresh.encode(prompt) for prompt in prompts])) >= scoring.HEAD
+    assert read[1] == sum(lengths) - 3 * read[0]
 
 
 def test_scores_are_float32_arrays(lm):

@@ -1,7 +1,9 @@
 """Names become directories: what is here first, then the pinned wheel, then the hub; and a clear line if none works."""
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import zipfile
@@ -9,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import modeling_gguf_pytorch_utils
 
 from tastemaker.data.sources import adopt
 from tastemaker.errors import SourceError, UnknownNameError
@@ -78,15 +81,29 @@ def test_a_directory_is_itself(model):
     assert resolve(str(model)) == model
 
 
+def test_a_loaded_directory_goes_by_its_whole_path(model, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    assert LocalLM.load(model.name, device="cpu", dtype="float32").name == str(model.resolve())
+
+
 def test_the_wheel_is_unpacked_once(wheel, cache):
     told = []
     path = resolve(NAME, lambda task, done, total=None, note="": told.append((task, done, total)))
     assert path.parent == cache / "llm"
-    assert told[-1] == (f"{NAME}: unpacking", 2, 2)
+    assert told[-1] == (f"{NAME}: unpacking", 100, 100)
     assert resolve(NAME.upper()) == path
     assert len(wheel) == 1
     assert sorted(p.name for p in path.parent.iterdir()) == [path.name]
     assert LocalLM.load(NAME, device="cpu", dtype="float32").score([question("a")], [answers("b")])[0] < 0
+
+
+def test_unpacking_tells_its_progress_and_draws_nothing(capfd):
+    bar, shares = modeling_gguf_pytorch_utils.tqdm, []
+    with zoo._counted(shares.append):
+        assert list(modeling_gguf_pytorch_utils.tqdm("abcd", desc="Converting")) == list("abcd")
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+    assert capfd.readouterr() == ("", "")
+    assert modeling_gguf_pytorch_utils.tqdm is bar
 
 
 def test_unpacking_that_fails_leaves_nothing(wheel, cache, monkeypatch):
@@ -224,3 +241,28 @@ def test_the_real_model_unpacks_scores_and_writes(monkeypatch):
     alone = [exact.score([prompt], [[one]])[0][0] for one in answers("Paris", "New York City")]
     assert exact.score([prompt], [answers("Paris", "New York City")])[0] == pytest.approx(alone, abs=1e-4)
     assert exact.dtype == torch.float32
+
+
+@pytest.mark.parametrize("outcome", ["found", "missing", "down"])
+def test_the_hubs_client_is_as_talkative_as_before(outcome, model, monkeypatch):
+    told = []
+
+    def hub(repository, **options):
+        told.append(zoo.hub_logging.get_verbosity())
+        if options["local_files_only"] and outcome != "found":
+            no_hub()
+        if outcome == "down":
+            raise ConnectionError("cannot reach the hub")
+        return str(model)
+
+    monkeypatch.setattr(zoo, "snapshot_download", hub)
+    monkeypatch.setattr(zoo.constants, "HF_HUB_OFFLINE", False)
+    before = zoo.hub_logging.get_verbosity()
+    zoo.hub_logging.set_verbosity(logging.INFO)
+    try:
+        with pytest.raises(SourceError) if outcome == "down" else contextlib.nullcontext():
+            resolve("owner/model")
+        assert zoo.hub_logging.get_verbosity() == logging.INFO
+    finally:
+        zoo.hub_logging.set_verbosity(before)
+    assert {*told} == {logging.ERROR}

@@ -15,7 +15,7 @@ from tastemaker.testing.tiny_llm import FAMILIES, tiny_lm
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
     """Numbers of full width, whatever this machine is fastest with."""
-    monkeypatch.setattr(local, "_fastest", lambda device: torch.float32)
+    monkeypatch.setattr(local, "fastest", lambda device: torch.float32)
 
 
 @pytest.fixture(scope="session")

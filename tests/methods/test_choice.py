@@ -134,8 +134,16 @@ def test_only_the_last_ten_are_read(choice):
 def test_the_papers_first_wording_says_ten_where_twenty_are_shown():
     method = LLaRA("none", under(), mode="faithful")
     assert method.templates[0].startswith("This user has watched| in the previous. Please predict the next movie")
-    assert "from the following 10 movie titles:|. Answer:" in method.templates[0]
-    assert "20 game titles" in LLaRA("none", under(), domain="game").templates[0]
+    assert (
+        "this user will watch. Choose the answer from the following 10 movie titles:|. Answer:" in method.templates[0]
+    )
+    assert "10 movie titles" in method.templates[1]
+    game, artist = (LLaRA("none", under(), mode="faithful", domain=d).templates for d in ("game", "artist"))
+    assert "this user will play. Choose the answer from the following 20 game titles" in game[0]
+    assert "10 artist names" in artist[1]
+    right = LLaRA("none", under(), reading="choice", candidates=7).templates
+    assert "7 movie titles" in right[0]
+    assert "7 movie titles" in right[1]
 
 
 def test_scores_are_those_of_the_language_model_one_by_one(choice):
@@ -193,13 +201,12 @@ def test_a_question_offers_the_next_item_among_others_outside_the_window(one_cho
     rng, sequence = np.random.default_rng(0), list(range(30))
     places = []
     for at in [3, 15, 29] * 40:
-        query, answer, template = one_choice.reading._question(sequence, at, rng)
+        query, answer, _ = one_choice.reading._question(sequence, at, rng)
         places.append(answer)
         assert query.candidates[answer] == at
         assert query.history == tuple(sequence[max(0, at - 10) : at])
         assert len(set(query.candidates)) == 6
         assert not set(query.candidates) & set(query.history)
-        assert template in range(3)
     assert set(places) == set(range(6))
 
 
@@ -211,8 +218,12 @@ def test_a_catalogue_too_small_for_the_question_is_said_so_and_does_not_hang():
 
 def test_every_place_with_enough_history_is_asked_once_an_epoch(one_choice):
     (stage,) = one_choice.reading.stages(chains(), Group({}, 1.0))
-    batches = stage.epoch(np.random.default_rng(1))
+    lots = stage.epoch(np.random.default_rng(1))
+    batches = [one_choice.reading.drawn(chains().sequences, lot) for lot in lots]
+    assert batches == [one_choice.reading.drawn(chains().sequences, lot) for lot in lots]
     assert {len(batch) for batch in batches[:-1]} == {4}
+    assert {len({q.template for q in batch}) for batch in batches} == {1}
+    assert {batch[0].template for batch in batches} == {0, 1, 2}
     asked_for = sorted((q.query.history, q.query.candidates[q.answer]) for batch in batches for q in batch)
     expected = sorted(
         (tuple(map(int, s[max(0, k - 10) : k])), int(s[k])) for s in chains().sequences for k in range(3, len(s))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from quick_llara import CHOICE, TIMELINE
 
-from tastemaker.collab import Popularity
+from tastemaker.collab import Popularity, SASRec
 from tastemaker.errors import ConfigError, NotFittedError, UsageError
 from tastemaker.llm import adapters
 from tastemaker.methods import llara
@@ -64,6 +64,7 @@ def test_the_faithful_stage_has_the_papers_schedule_and_no_clipping():
     places = sum(max(0, len(sequence) - 3) for sequence in chains().sequences)
     assert (stage.steps, stage.accumulate, stage.clip) == (round(places / 128), 16, None)
     assert (stage.warmup, stage.floor) == (0.05, 0.01)
+    assert (stage.betas, stage.decoupled) == ((0.9, 0.999), False)
     assert {name: (g.learning_rate, g.weight_decay) for name, g in stage.groups.items()} == {
         "adapters": (2e-4, 0.0),
         "projector": (2e-4, 1e-5),
@@ -86,6 +87,52 @@ def stages_of(method, split=None):
         patch.setattr(loop, "run", lambda stage, **options: found.append(stage))
         method.tune(split or chains())
     return found
+
+
+def test_only_a_run_of_the_same_things_goes_on():
+    def facts(model=None, lm=None, split=None, **settings):
+        (stage,) = stages_of(LLaRA(lm or tiny_lm(), model or under(), layers=None, **settings), split)
+        return stage.facts
+
+    def differing(**changes):
+        other = facts(**changes)
+        return {key for key in other if other[key] != base[key]}
+
+    base = facts()
+    short = replace(chains(), train=chains().train.head(-1))
+    assert differing() == differing(fusion=False) == set()
+    assert differing(model=SASRec(embedding_size=8, epochs=1, max_history=12).fit(chains())) == {"vectors"}
+    assert differing(lm=tiny_lm(seed=1)) == {"llm"}
+    assert differing(split=short) == {"split"}
+    assert differing(lora_r=4) == {"lora_r"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "catalogue", "probabilities"),
+    [({}, True, False), ({"fusion": False}, True, True), ({"mode": "faithful"}, False, True)],
+)
+def test_it_knows_what_its_scores_are(settings, catalogue, probabilities):
+    method = LLaRA("none", under(), **settings)
+    assert (method.scores_catalogue, method.probabilities) == (catalogue, probabilities)
+
+
+@pytest.mark.parametrize("kind", ["timeline", "one_choice"])
+def test_what_the_last_batch_showed_is_forgotten_when_it_is_asked(kind, request):
+    method = request.getfixturevalue(kind)
+    expected = method.score(asked(chains()))
+    method.reading.projector.hybrid = False
+    for one, two in zip(expected, method.score(asked(chains())), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert method.reading.projector.hybrid
+
+
+def test_the_same_language_model_can_be_tuned_again():
+    lm = tiny_lm()
+    first, second = (
+        LLaRA(lm, under(), **{**TIMELINE, "epochs": 1}).tune(chains()).score(asked(chains())) for _ in "ab"
+    )
+    for one, two in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def chance(curriculum, share, monkeypatch, **settings):

@@ -43,12 +43,13 @@ def resaved(path, to, **changes):
     found = artifacts.load(path, llara.KIND)
     arrays = {name: found.arrays(name) for name in ("adapter_model", "projector", "collab", "texts")}
     about = {**found.json("llara"), **changes.pop("llara", {})}
+    items = changes.pop("items", lambda frame: frame)(found.frame("items"))
     artifacts.save(
         to,
         kind=llara.KIND,
         arrays={**arrays, **changes},
         json={"llara": about, "adapter_config": found.json("adapter_config")},
-        frames={"items": found.frame("items")},
+        frames={"items": items},
     )
     return to
 
@@ -71,6 +72,11 @@ def saved(tmp_path_factory):
         {"llara": {"config": {"text_size": 4, "lora_r": 3}}},
         {"llara": {"class": "os.system"}},
         {"llara": {"collab": {"name": "sasrec"}}},
+        {"items": lambda items: items.drop("title")},
+        {"items": lambda items: items.drop("item_id")},
+        {"items": lambda items: items.with_columns(title=None)},
+        {"items": lambda items: items.with_columns(title=1)},
+        {"items": lambda items: items.head(3)},
         {"texts": {"texts": np.zeros((3, 4), dtype=np.float32)}},
         {"projector": {"projector.first.weight": np.zeros((2, 2), dtype=np.float32)}},
         {"adapter_model": {"a": np.zeros(1, dtype=np.float32)}},

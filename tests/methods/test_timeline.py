@@ -15,6 +15,7 @@ from tastemaker.prompts import Item as ItemText
 from tastemaker.prompts import Prompt
 from tastemaker.testing.methods import ODD, asked, chains, under
 from tastemaker.testing.tiny_llm import FAMILIES, tiny_lm
+from tastemaker.tuning.stages import Group
 from tastemaker.types import Item, Query
 
 
@@ -82,6 +83,37 @@ def test_an_older_setting_reads_less():
     method = LLaRA(tiny_lm(), under(), **{**TIMELINE, "history": 3, "epochs": 1, "fusion": False}).tune(chains())
     long, short = (tuple(map(Item, items)) for items in ((9, 8, 7, 0, 1, 2), (0, 1, 2)))
     np.testing.assert_array_equal(*method.score([Query(long), Query(short)]))
+
+
+def test_what_happened_at_the_same_time_comes_in_an_order_of_each_epochs_own(timeline):
+    tied = replace(chains(), train=chains().train.with_columns(time=0))
+
+    def orders(split, seed):
+        (stage,) = timeline.reading.stages(split, Group({}, 1.0))
+        shown = [one for batch in stage.epoch(np.random.default_rng(seed)) for one in batch]
+        return sorted(tuple(int(slot.item) for _, slot in one.encoded.slots) for one in shown)
+
+    assert orders(chains(), 1) == orders(chains(), 2)
+    assert orders(tied, 1) != orders(tied, 2)
+
+
+def test_the_states_the_head_reads_are_thinned_in_training_alone(timeline):
+    (stage,) = timeline.reading.stages(chains(), Group({}, 1.0))
+    batch = stage.epoch(np.random.default_rng(0))[0]
+    before = timeline.config
+    losses = {}
+    try:
+        for rate in (0.0, 0.5):
+            timeline.config = before.model_copy(update={"dropout": rate})
+            with torch.random.fork_rng(devices=[]), torch.no_grad():
+                losses[rate] = [stage.loss(batch, 0.5).item() for _ in range(2)]
+    finally:
+        timeline.config = before
+        timeline.llm.model.eval()
+    assert losses[0.0][0] == losses[0.0][1]
+    assert losses[0.5][0] != losses[0.5][1]
+    queries = asked(chains(), n=2)
+    np.testing.assert_array_equal(timeline.reading.score(queries), timeline.reading.score(queries))
 
 
 def test_accumulation_is_heard():

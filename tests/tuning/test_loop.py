@@ -18,14 +18,14 @@ def batches_of(seed, epochs):
     return [batch for epoch in range(epochs) for batch in Toy().epoch(np.random.default_rng([seed, epoch]))]
 
 
-def by_torch(toy, batches, *, accumulate=1, clip=0.5):
-    """The toy trained by torch's AdamW; the parameters after each step."""
-    optimizer = torch.optim.AdamW(
+def by_torch(toy, batches, *, accumulate=1, clip=0.5, kind=torch.optim.AdamW, betas=(0.9, 0.98)):
+    """The toy trained by torch's AdamW or Adam; the parameters after each step."""
+    optimizer = kind(
         [
             {"params": [toy.layer.weight], "lr": 0.05, "weight_decay": 0.1},
             {"params": [toy.layer.bias], "lr": 0.2, "weight_decay": 0.0},
         ],
-        betas=(0.9, 0.98),
+        betas=betas,
         eps=1e-8,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, toy.stage.rate)
@@ -45,6 +45,14 @@ def by_torch(toy, batches, *, accumulate=1, clip=0.5):
 def close(one, two):
     for name, value in two.items():
         torch.testing.assert_close(one[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_steps_can_be_those_of_torchs_adam():
+    betas = (0.9, 0.999)
+    ours, theirs = (Toy(drop=0, decoupled=False, betas=betas, clip=0.5) for _ in range(2))
+    ours.run(seed=5)
+    expected = by_torch(theirs, batches_of(5, 6)[:20], kind=torch.optim.Adam, betas=betas)
+    close(ours.values(), expected[-1])
 
 
 @pytest.mark.parametrize(("accumulate", "clip"), [(1, 0.5), (1, None), (3, 0.5)])

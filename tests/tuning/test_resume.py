@@ -17,7 +17,9 @@ from tuned_elsewhere import RUNS, STOP, parameters, tuned
 
 from tastemaker import artifacts
 from tastemaker.errors import ArtifactError, Interrupted, TrainingError
-from tastemaker.testing.methods import asked, chains
+from tastemaker.methods.llara import LLaRA
+from tastemaker.testing.methods import asked, chains, under
+from tastemaker.testing.tiny_llm import tiny_lm
 from tastemaker.tuning import checkpoint
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -194,6 +196,15 @@ def test_a_checkpoint_of_another_run_is_refused(settings, options, named, tmp_pa
     stopped(tmp_path, 3, facts={"llm": "a"})
     with pytest.raises(ArtifactError, match=named):
         Toy(**{"facts": {"llm": "a"}, **settings}).run(tmp_path, **options)
+
+
+def test_a_run_does_not_go_on_in_other_numbers(tmp_path):
+    method = LLaRA(tiny_lm(), under(), epochs=1, batch_positions=256, validate_cases=4, layers=None)
+    method.tune(chains(), run_dir=tmp_path)
+    lm = tiny_lm()
+    lm.model.bfloat16()
+    with pytest.raises(ArtifactError, match="other number_format; number_format was float32, is bfloat16: use another"):
+        LLaRA(lm, under(), config=method.config).tune(chains(), run_dir=tmp_path)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

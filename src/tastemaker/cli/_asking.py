@@ -23,4 +23,15 @@ def ids_in(path: Path) -> list[str]:
 def require_one(users: Sequence[str] | None, history: Path | None) -> None:
     """Raise `UsageError` unless there is either a user or a history."""
     if bool(users) == (history is not None):
-        raise UsageError("say for whom: --user ID for a known user, or --history FILE for somebody new")
+        both = ", not both" if users else ""
+        raise UsageError(f"say for whom: --user ID for a known user, or --history FILE for somebody new{both}")
+
+
+def candidates_in(path: Path | None) -> list[str] | None:
+    """The ids in a file, of which there is one at least; None: the whole catalogue. Raises `DataError`."""
+    if path is None:
+        return None
+    found = ids_in(path)
+    if not found:
+        raise DataError("holds no ids; without --candidates the whole catalogue is ranked", path)
+    return found

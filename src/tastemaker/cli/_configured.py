@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tastemaker import collab
-from tastemaker.cli._runs import RunConfig
+from tastemaker.cli._runs import RunConfig, judge
 from tastemaker.config import build, load_config, parse_overrides
 from tastemaker.errors import ConfigError, UsageError
 
@@ -36,7 +36,10 @@ def configured(file: Path | None, given: Mapping[str, Any], overrides: Iterable[
         run |= {"llm": None, "collab": None}
     else:
         run["llm"] = run.get("llm") or LLM
-        run["collab"] = _collab(run.get("collab") or {"name": COLLAB, "settings": {}}, said, groups["collab"])
+        judges = judge(run["train"])
+        if judges is None or judges.encodes or run.get("collab") or "collab" in said or groups["collab"]:
+            usual = {"name": COLLAB if judges is None else judges.usual, "settings": {}}
+            run["collab"] = _collab(run.get("collab") or usual, said, groups["collab"])
     return build(RunConfig, run)
 
 

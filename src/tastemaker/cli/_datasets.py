@@ -11,6 +11,7 @@ import polars as pl
 
 from tastemaker import artifacts
 from tastemaker.data import readers
+from tastemaker.data.preference import AnySplit, Judgement, PreferenceSplit
 from tastemaker.data.readers.base import Reader
 from tastemaker.data.sources import cache_dir
 from tastemaker.data.split import Case, Split
@@ -29,8 +30,20 @@ def known() -> list[dict[str, Any]]:
     ]
 
 
-def save_split(split: Split, path: str | os.PathLike[str]) -> None:
+def save_split(split: AnySplit, path: str | os.PathLike[str]) -> None:
     """``train``, ``valid`` and ``test`` as parquet and what they are as JSON. Raises `ArtifactError`."""
+    about = {
+        "dataset": split.dataset.name,
+        "split": split.name,
+        "settings": dict(split.settings),
+        "counts": split.counts(),
+        "hash": split.hash,
+    }
+    frames = _judged(split) if isinstance(split, PreferenceSplit) else _asked(split)
+    artifacts.save(path, kind="split", json={"split": about}, frames=frames)
+
+
+def _asked(split: Split) -> dict[str, pl.DataFrame]:
     data = split.dataset
     train = split.train.select(
         data.users["user_id"].gather(split.train["user"]),
@@ -38,15 +51,28 @@ def save_split(split: Split, path: str | os.PathLike[str]) -> None:
         "rating",
         "time",
     )
-    about = {
-        "dataset": data.name,
-        "split": split.name,
-        "settings": dict(split.settings),
-        "counts": split.counts(),
-        "hash": split.hash,
+    return {"train": train, "valid": _cases(split, split.valid), "test": _cases(split, split.test)}
+
+
+def _judged(split: PreferenceSplit) -> dict[str, pl.DataFrame]:
+    users, items = split.dataset.users["user_id"].to_list(), split.dataset.items["item_id"].to_list()
+    schema: dict[str, Any] = {
+        "user_id": pl.String,
+        "history": pl.List(pl.String),
+        "likes": pl.List(pl.Boolean),
+        "item_id": pl.String,
+        "time": pl.Float64,
+        "liked": pl.Boolean,
     }
-    frames = {"train": train, "valid": _cases(split, split.valid), "test": _cases(split, split.test)}
-    artifacts.save(path, kind="split", json={"split": about}, frames=frames)
+
+    def row(one: Judgement) -> tuple[Any, ...]:
+        query = one.query
+        user_id = None if query.user is None else users[query.user]
+        history = [items[item] for item in query.history]
+        return user_id, history, list(query.likes), items[one.item], query.time, one.liked
+
+    parts = {"train": split.train, "valid": split.valid, "test": split.test}
+    return {part: pl.DataFrame(map(row, rows), schema=schema, orient="row") for part, rows in parts.items()}
 
 
 def _cases(split: Split, cases: Sequence[Case]) -> pl.DataFrame:

@@ -9,20 +9,26 @@ from typing import Any
 from tastemaker import collab
 from tastemaker.cli._configured import DATA
 from tastemaker.cli._output import say
-from tastemaker.cli._runs import MODEL, DataConfig, ModelConfig, RunConfig, comes_split, read_run
+from tastemaker.cli._runs import JUDGED, MODEL, DataConfig, ModelConfig, RunConfig, comes_split, read_run
 from tastemaker.cli._training import fit_model
+from tastemaker.collab import pointwise
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.config import build
+from tastemaker.data import AnySplit, PreferenceSplit
 from tastemaker.data.split import Split
 from tastemaker.errors import UsageError
 from tastemaker.evaluate import System, protocol
 from tastemaker.evaluate.protocols import Protocol
+from tastemaker.evaluate.system import Kind
+from tastemaker.methods.base import Method
 from tastemaker.recommend import Recommender
 from tastemaker.types import Progress
 
 BASELINES = ("popularity", "cooccurrence")
 """Judged beside everything else: what they cost is nothing, and a table without them proves nothing."""
-SPLITS = {"llara": "user-ratio"}
+RATES = ("item-rate", "user-item-rate")
+"""The same, where it is asked what is liked."""
+SPLITS = {"llara": "user-ratio", "collm": JUDGED, "tallrec": JUDGED}
 """The split a protocol goes with, where that is not leave-one-out."""
 
 
@@ -32,7 +38,8 @@ def target(text: str) -> str | Path:
         return Path(text)
     if Path(text).exists() or "/" in text:
         raise UsageError(f"{text} is neither the directory of a run nor a collaborative model")
-    collab.models.get(text)
+    if text not in pointwise.models.names():
+        collab.models.get(text)
     return text
 
 
@@ -76,7 +83,7 @@ def systems(
 
     def add(name: str, system: System) -> None:
         if name in found:
-            raise UsageError(f"two systems are named {name!r}; rename the directory of one")
+            raise UsageError(f"two systems are named {name!r}; rename the directory of one{_or_less(name, BASELINES)}")
         found[name] = system
 
     named = [name for name in BASELINES if baselines and name not in targets] + list(targets)
@@ -89,17 +96,49 @@ def systems(
         recommender, run = load_for(one, split)
         seed_of = None if run is None else run.seed
         retriever = collab.models.name_of(type(recommender.retriever))
-        if recommender.ranker is None:
+        ranker = recommender.ranker
+        if ranker is None:
             add(_name(one), of_model(_name(one), recommender.retriever, seed_of))
             continue
         if baselines and retriever not in found and retriever not in targets:
             name = f"{retriever} of {_name(one)}" if retriever in reserved else retriever
             add(name, of_model(name, recommender.retriever, seed_of))
-        add(_name(one), _of_ranker(_name(one), recommender, llm_draws, seed_of))
+        add(_name(one), of_ranker(_name(one), recommender, ranker, llm_draws, seed_of))
     return list(found.values())
 
 
-def load_for(path: Path, split: Split) -> tuple[Recommender, RunConfig | None]:
+def judges(
+    targets: Sequence[str | Path],
+    split: PreferenceSplit,
+    *,
+    settings: dict[str, Any],
+    seed: int,
+    baselines: bool,
+    progress: Progress,
+) -> list[System]:
+    """The same for questions of what is liked: rates first, then each target. Raises `UsageError`."""
+    found = []
+    for one in [*(name for name in RATES if baselines and name not in targets), *targets]:
+        if isinstance(one, Path):
+            from tastemaker.methods._preference import PreferenceMethod  # loads the libraries of language models
+
+            recommender, run = load_for(one, split)
+            if not isinstance(recommender.ranker, PreferenceMethod):
+                raise UsageError(f"{one} ranks what comes next; it does not answer what is liked")
+            seed_of = None if run is None else run.seed
+            found.append(System(_name(one), "llm", recommender.ranker.score, seed=seed_of, probabilities=True))
+            continue
+        model = pointwise.models.get(one)(**settings.get(one, {})).fit(split, seed=seed, progress=progress)
+        kind: Kind = "trivial" if one in RATES or not hasattr(model, "network") else "collaborative"
+        found.append(System(one, kind, model.score, seed=None, probabilities=model.probabilities))
+    if len({system.name for system in found}) < len(found):
+        names = [system.name for system in found]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"two systems are named {twice!r}; rename the directory of one{_or_less(twice, RATES)}")
+    return found
+
+
+def load_for(path: Path, split: AnySplit) -> tuple[Recommender, RunConfig | None]:
     """The recommender at ``path``, if the split's test is new to it. Raises `UsageError` if it may not be."""
     run = run_of(path)
     if run is None:
@@ -117,12 +156,25 @@ def load_for(path: Path, split: Split) -> tuple[Recommender, RunConfig | None]:
 
 def of_model(name: str, model: CollaborativeModel, seed: int | None) -> System:
     """A row; models that only count are baselines, those that learn vectors are rivals."""
-    learns = type(model).item_vectors is not CollaborativeModel.item_vectors
+    learns = model.lends_vectors()
     return System.of_model(name, model, "collaborative" if learns else "trivial", seed=seed if learns else None)
 
 
-def _of_ranker(name: str, recommender: Recommender, draws: int, seed: int | None) -> System:
-    return System(name, "llm", recommender.score_queries, draws=draws, seed=seed)
+def of_ranker(name: str, recommender: Recommender, ranker: Method, draws: int | None, seed: int | None) -> System:
+    """A row; ``draws`` spares the ranker that reads its candidates, and is nothing to one that scores them all."""
+    return System(
+        name,
+        "llm",
+        recommender.score_queries,
+        draws=None if ranker.scores_catalogue else draws,
+        seed=seed,
+        scores_catalogue=ranker.scores_catalogue,
+        probabilities=ranker.probabilities,
+    )
+
+
+def _or_less(name: str, baselines: Sequence[str]) -> str:
+    return ", or leave baselines out with --no-baselines" if name in baselines else ""
 
 
 def _name(path: Path) -> str:

@@ -14,7 +14,8 @@ From = Annotated[
     Path | None, typer.Option("--from", metavar="PATH", help="Where the named dataset's files are, if not fetched.")
 ]
 SplitName = Annotated[
-    str | None, typer.Option("--split", metavar="NAME", help="leave-one-out or user-ratio; see `data split --help`.")
+    str | None,
+    typer.Option("--split", metavar="NAME", help="leave-one-out, time ...; see `tastemaker config`."),
 ]
 Settings = Annotated[
     list[str] | None,

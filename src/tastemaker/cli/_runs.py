@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tastemaker import collab, methods
 from tastemaker.artifacts import write_atomic
+from tastemaker.collab import pointwise
+from tastemaker.collab.base import Learned
 from tastemaker.config import build, dump_config, load_config
-from tastemaker.data import load_dataset, load_split, readers, splits
+from tastemaker.data import AnySplit, PreferenceSplit, load_dataset, load_split, readers, splits
 from tastemaker.data.readers.base import SplitReader
 from tastemaker.data.split import Split
 from tastemaker.errors import ConfigError, UnknownNameError, UsageError
 from tastemaker.types import Progress
 
+if TYPE_CHECKING:
+    from tastemaker.methods._preference import PreferenceMethod
+
+JUDGED = "time-quantiles"
+"""How data is split for methods that answer yes or no, unless they are told."""
 CONFIG, LOG, MODEL = "config.yaml", "log.jsonl", "model"
 OURS = ("checkpoints", "collab", LOG, MODEL)
 """What training leaves beside the config."""
@@ -75,13 +82,22 @@ class RunConfig(BaseModel):
         if self.train not in methods.registry.names():
             known = [*methods.registry.names(), *collab.models.names()]
             raise UnknownNameError("method or collaborative model", self.train, known)
-        if self.llm is None or self.collab is None:
+        judges = judge(self.train)
+        if self.llm is None or (self.collab is None and (judges is None or judges.encodes)):
             raise ConfigError(f"{self.train} needs a language model (llm) and a collaborative model (collab)")
+        if self.collab is not None and judges is not None and not judges.encodes:
+            raise ConfigError(f"{self.train} reads no vectors; leave collab out")
         settings = build(methods.registry.get(self.train).Config, self.settings, where=f"{self.train}: ")
-        update = {"settings": settings.model_dump(mode="json"), "collab": _resolved_model(self.collab)}
+        update: dict[str, Any] = {"settings": settings.model_dump(mode="json")}
+        _require_known(self.llm)
+        if self.collab is not None:
+            wants = methods.registry.get(self.train).wants_vectors(settings) if judges is None else judges.encodes
+            update["collab"] = _resolved_model(self.collab, judges=judges is not None, for_=self.train if wants else "")
+        if judges is not None and self.data.split is None and not comes_split(self.data.name):
+            update["data"] = self.data.model_copy(update={"split": JUDGED})
         return self.model_copy(update=update)
 
-    def with_hash(self, split: Split) -> RunConfig:
+    def with_hash(self, split: AnySplit) -> RunConfig:
         """The same, bound to that split. Raises `UsageError` if it is bound to another."""
         if self.data.hash not in (None, split.hash):
             raise UsageError(f"{self.data.name} is not the data of that config any more; its hash differs")
@@ -89,6 +105,14 @@ class RunConfig(BaseModel):
 
 
 def split_of(config: DataConfig, progress: Progress) -> Split:
+    """The split that the config describes. Raises `UsageError` if it asks yes-or-no questions, not what comes next."""
+    split = any_split_of(config, progress)
+    if isinstance(split, PreferenceSplit):
+        raise UsageError(f"the split {split.name} of {config.name} asks what is liked, not what comes next")
+    return split
+
+
+def any_split_of(config: DataConfig, progress: Progress) -> AnySplit:
     """The split that the config describes: one the data comes with, or one made of it."""
     if config.split is None and comes_split(config.name):
         if config.settings:
@@ -137,8 +161,27 @@ def read_run(folder: Path) -> RunConfig | None:
     return load_config(RunConfig, folder / CONFIG) if (folder / CONFIG).is_file() else None
 
 
-def _resolved_model(model: ModelConfig) -> ModelConfig:
-    kind = collab.models.get(model.name)
+def judge(name: str) -> type[PreferenceMethod] | None:
+    """The method of that name, if it answers yes or no."""
+    if name not in methods.registry.names():
+        return None  # a collaborative model, for which nobody waits until the libraries of language models are loaded
+    from tastemaker.methods._preference import PreferenceMethod
+
+    found = methods.registry.get(name)
+    return found if issubclass(found, PreferenceMethod) else None
+
+
+def _require_known(llm: str) -> None:
+    from tastemaker.llm.zoo import require_known  # loads the libraries of language models
+
+    require_known(llm)
+
+
+def _resolved_model(model: ModelConfig, *, judges: bool = False, for_: str = "") -> ModelConfig:
+    """The model with every default; ``for_``: the method, if it wants item vectors of it."""
+    kind: type[Learned] = pointwise.models.get(model.name) if judges else collab.models.get(model.name)
+    if for_ and not kind.lends_vectors():
+        raise ConfigError(f"{for_} reads item vectors, and {model.name} has none; take a neural model such as sasrec")
     return ModelConfig(name=model.name, settings=kind(**model.settings).config.model_dump(mode="json"))
 
 

@@ -6,13 +6,24 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from tastemaker import collab, methods
 from tastemaker.cli._runs import LOG, MODEL, ModelConfig, RunConfig, finish_run
+from tastemaker.collab import pointwise
 from tastemaker.collab.base import CollaborativeModel
+from tastemaker.data.preference import PreferenceSplit
 from tastemaker.data.split import Split
 from tastemaker.recommend import Recommender
 from tastemaker.types import Progress
+
+if TYPE_CHECKING:
+    from tastemaker.methods._preference import PreferenceMethod
+
+RETRIEVER = "cooccurrence"
+"""What proposes items to a method that answers yes or no."""
 
 
 def train_run(config: RunConfig, split: Split, folder: Path, progress: Progress) -> Recommender:
@@ -32,6 +43,42 @@ def train_run(config: RunConfig, split: Split, folder: Path, progress: Progress)
     recommender.save_pretrained(folder / MODEL)
     finish_run(folder)
     return recommender
+
+
+def train_judge(config: RunConfig, split: PreferenceSplit, folder: Path, progress: Progress) -> Recommender:
+    """The same for a method that answers yes or no, over a retriever that counts what was liked."""
+    settings = dict(config.settings)
+    if config.collab is not None:
+        kept, wanted = folder / "collab", config.collab
+        if not (kept / "manifest.json").is_file():
+            encoder = pointwise.models.get(wanted.name)(**wanted.settings)
+            collab.save_model(kept, encoder.fit(split, seed=config.seed, progress=progress))
+        settings["collab"] = collab.load_pointwise(kept)
+    method: Any = methods.registry.get(config.train)
+    ranker: PreferenceMethod = method(llm=config.llm, **settings)
+    ranker.tune(split, seed=config.seed, run_dir=folder, progress=progress)
+    liked = liked_split(split)
+    retriever = collab.models.get(RETRIEVER)().fit(liked, seed=config.seed, progress=progress)
+    recommender = Recommender(retriever, ranker, liked)
+    recommender.save_pretrained(folder / MODEL)
+    finish_run(folder)
+    return recommender
+
+
+def liked_split(split: PreferenceSplit) -> Split:
+    """What was liked, as things chosen; what training may see of it, to learn from."""
+    liked = {(row.query.user, row.item) for rows in (split.train, split.valid, split.test) for row in rows if row.liked}
+    seen = pl.DataFrame(sorted((u, i) for u, i in liked if u is not None), ["user", "item"], orient="row")
+    keys = [pl.col(name).cast(pl.Int32) for name in ("user", "item")]
+    rows = split.dataset.interactions.join(seen.select(keys), on=["user", "item"], how="semi", maintain_order="left")
+    data = split.dataset.with_interactions(rows, f"Kept {rows.height:,} interactions, those that were liked.")
+    known = pl.DataFrame(
+        sorted((row.query.user, row.item) for row in split.train if row.liked and row.query.user is not None),
+        ["user", "item"],
+        orient="row",
+    )
+    train = rows.join(known.select(keys), on=["user", "item"], how="semi", maintain_order="left")
+    return Split(data, split.name, split.settings, train, (), ())
 
 
 def fit_model(model: ModelConfig, split: Split, seed: int, progress: Progress) -> CollaborativeModel:

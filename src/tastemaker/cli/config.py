@@ -13,9 +13,7 @@ EXAMPLE = "tastemaker config llara -o mode=faithful"
 
 
 def config(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A method, collaborative model, split or protocol.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A method, model, split or protocol.")] = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:

@@ -91,15 +91,24 @@ def describe(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """What is in a dataset and what is odd about it; with --split also that. -o sets the split's settings."""
-    from tastemaker import data as library
-    from tastemaker.config import parse_overrides
+    """What is in a dataset and what is odd about it; with --split, or if it comes split, that too, leaks included.
 
+    -o sets the split's settings.
+    """
+    from tastemaker import data as library
+    from tastemaker.cli._runs import comes_split
+    from tastemaker.config import parse_overrides
+    from tastemaker.errors import UsageError
+
+    if settings and split_name is None:
+        raise UsageError("-o sets a split's settings; say of which with --split")
     with reporting() as progress:
-        dataset = library.load_dataset(name, from_, progress)
+        split = library.load_split(name, from_, progress) if comes_split(name) and split_name is None else None
+        dataset = library.load_dataset(name, from_, progress) if split is None else split.dataset
         told = library.describe(dataset).as_dict()
         if split_name is not None:
             split = dataset.split(split_name, **parse_overrides(settings or ()))
+        if split is not None:
             told["split"] = library.describe_split(split).as_dict()
     if as_json:
         show_json(told)
@@ -119,7 +128,7 @@ def describe(
 def split(
     name: NameOrPath,
     out: Out,
-    split_name: Annotated[str, typer.Option("--split", metavar="NAME", help="leave-one-out or user-ratio.")],
+    split_name: Annotated[str, typer.Option("--split", metavar="NAME", help="leave-one-out, user-ratio, time ...")],
     from_: From = None,
     settings: Settings = None,
     as_json: Json = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ def evaluate(
         list[str], typer.Argument(metavar="DIR|MODEL...", help="Runs, or collaborative models to fit here and now.")
     ],
     protocol: Annotated[
-        str, typer.Option("--protocol", metavar="NAME", help="llara, leave-one-out or leave-one-out-20.")
+        str, typer.Option("--protocol", metavar="NAME", help="llara, leave-one-out, leave-one-out-20, collm ...")
     ] = "leave-one-out-20",
     data: Data = None,
     from_: From = None,
@@ -35,7 +35,10 @@ def evaluate(
         str | None, typer.Option("--focus", metavar="NAME", help="Whom the paired tests compare with all others.")
     ] = None,
     llm_draws: Annotated[
-        int, typer.Option("--llm-draws", min=1, metavar="N", help="Candidate lists for rows with a language model.")
+        int,
+        typer.Option(
+            "--llm-draws", min=1, metavar="N", help="Candidate lists for rows whose language model reads them."
+        ),
     ] = 20,
     baselines: Annotated[bool, typer.Option(help="Judge popularity, co-occurrence and retrievers too.")] = True,
     settings: Settings = None,
@@ -47,11 +50,13 @@ def evaluate(
     -o KEY=VALUE sets the protocol, -o split.KEY the split, -o MODEL.KEY a model that is fitted here.
     """
     from tastemaker.cli import _judging
-    from tastemaker.cli._runs import split_of
+    from tastemaker.cli._runs import any_split_of
     from tastemaker.config import parse_overrides
+    from tastemaker.data import PreferenceSplit
     from tastemaker.errors import UsageError
     from tastemaker.evaluate import evaluate as judge
     from tastemaker.evaluate import result_of, write_result
+    from tastemaker.evaluate.protocols import PreferenceProtocol
 
     if part not in ("test", "valid"):
         raise UsageError(f"--part is test or valid, not {part}")
@@ -60,21 +65,21 @@ def evaluate(
     found = [_judging.target(text) for text in targets]
     given = parse_overrides(settings or ())
     of_split = given.pop("split", {})
-    of_models = {one: given.pop(one) for one in (*_judging.BASELINES, *found) if isinstance(one, str) and one in given}
+    names = [*_judging.BASELINES, *_judging.RATES, *(one for one in found if isinstance(one, str))]
+    of_models = {one: given.pop(one) for one in names if one in given}
     preset = _judging.protocol_of(protocol, given)
     said = {"name": data, "path": None if from_ is None else str(from_), "split": split, "settings": of_split}
     wanted = _judging.data_of([one for one in found if isinstance(one, Path)], said, protocol)
     with reporting() as progress:
-        made = split_of(wanted, progress)
-        rows = _judging.systems(
-            found,
-            made,
-            settings=of_models,
-            llm_draws=llm_draws,
-            seed=seed,
-            baselines=baselines,
-            progress=progress,
-        )
+        made = any_split_of(wanted, progress)
+        shared: dict[str, Any] = {"settings": of_models, "seed": seed, "baselines": baselines, "progress": progress}
+        if isinstance(made, PreferenceSplit) != isinstance(preset, PreferenceProtocol):
+            asks = "liked" if isinstance(made, PreferenceSplit) else "next"
+            raise UsageError(f"the data asks what is {asks}, --protocol {protocol} does not; choose another of the two")
+        if isinstance(made, PreferenceSplit):
+            rows = _judging.judges(found, made, **shared)
+        else:
+            rows = _judging.systems(found, made, llm_draws=llm_draws, **shared)
         judged = judge(made, rows, preset, part="test" if part == "test" else "valid", focus=focus, progress=progress)
     command = f"tastemaker {shlex.join(context.obj or [])}"
     name = f"{made.dataset.name}-{protocol}" if out is None else out.stem

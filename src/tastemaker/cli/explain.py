@@ -38,4 +38,5 @@ def explain(
     show_line(found.sentence)
     show_line(f"Place {found.place} among itself and its {found.rivals} closest rivals.")
     rows = [(one.effect, one.item_id, one.title, ", ".join(one.shared)) for one in found.evidence]
-    show_table(("effect", "item", "title", "shared"), rows)
+    if found.evidence:
+        show_table(("effect", "item", "title", "shared"), rows)

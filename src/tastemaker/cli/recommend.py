@@ -26,7 +26,7 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Recommend items, best first; all of them in the catalogue, none twice, none seen before."""
-    from tastemaker.cli._asking import ids_in, require_one
+    from tastemaker.cli._asking import candidates_in, ids_in, require_one
     from tastemaker.recommend import Recommender
 
     require_one(user, history)
@@ -36,7 +36,7 @@ def recommend(
             users=user or None,
             histories=None if history is None else {"history": ids_in(history)},
             n=n,
-            candidates=None if candidates is None else ids_in(candidates),
+            candidates=candidates_in(candidates),
             filter_seen=not seen,
             progress=progress,
         )
@@ -44,6 +44,8 @@ def recommend(
         say("warning: the language model did not answer; these are the retriever's recommendations")
     if recommender.repairs:
         say(f"note: {recommender.repairs} places were filled in from the retriever's order")
+    if (fewest := min(frame["user_id"].value_counts()["count"], default=0)) < n:
+        say(f"note: there were not {n} items to recommend; a list has {fewest}")
     if as_json:
         told = {"degraded": recommender.degraded, "repairs": recommender.repairs}
         show_json({**told, "recommendations": frame.to_dicts()})

@@ -26,7 +26,12 @@ def train(
         str | None, typer.Option("--llm", metavar="NAME|PATH", help="A method's language model. [smollm2-135m]")
     ] = None,
     collab: Annotated[
-        str | None, typer.Option("--collab", metavar="MODEL", help="A method's collaborative model. [sasrec]")
+        str | None,
+        typer.Option(
+            "--collab",
+            metavar="MODEL",
+            help="The model under a method. [ensemble; of collm: sasrec, of binllm: hashed-mf]",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="The config.yaml of a run, to repeat or vary.")
@@ -44,16 +49,25 @@ def train(
     what is trained; -o collab.KEY, -o split.KEY and -o data.KEY set the collaborative model, the split, the reader.
     """
     from tastemaker.cli._configured import configured
-    from tastemaker.cli._runs import MODEL, open_run, split_of
-    from tastemaker.cli._training import train_run
+    from tastemaker.cli._runs import MODEL, any_split_of, judge, open_run, split_of
+    from tastemaker.cli._training import train_judge, train_run
+    from tastemaker.data import PreferenceSplit
+    from tastemaker.data.leakage import leaks
+    from tastemaker.errors import UsageError
 
     given = {"train": name, "data": data, "path": from_, "split": split, "llm": llm, "collab": collab, "seed": seed}
     wanted = configured(config, given, settings or ()).resolved()
     with reporting() as progress:
-        made = split_of(wanted.data, progress)
+        made = any_split_of(wanted.data, progress) if judge(wanted.train) else split_of(wanted.data, progress)
+        if judge(wanted.train) and not isinstance(made, PreferenceSplit):
+            raise UsageError(f"{wanted.train} learns what is liked; {made.name} asks what comes next: --split time")
         wanted = wanted.with_hash(made)
         finished = open_run(out, wanted, overwrite=overwrite)
-        if not finished:
+        if not finished and isinstance(made, PreferenceSplit):
+            for leak in leaks(made):
+                say(f"warning: {leak}")
+            train_judge(wanted, made, out, progress)
+        elif not finished and not isinstance(made, PreferenceSplit):
             train_run(wanted, made, out, progress)
     say(f"{out}: {'was trained already; nothing to do' if finished else 'trained'}")
     if as_json:

@@ -9,11 +9,28 @@ from tastemaker.registry import Registry
 
 models: Registry[CollaborativeModel] = Registry("tastemaker.collab", CollaborativeModel, "collaborative model")  # type: ignore[type-abstract]
 
-from tastemaker.collab._store import load_model, packed, save_model, unpacked  # noqa: E402 - looks models up by name
+from tastemaker.collab._store import (  # noqa: E402 - looks models up by name
+    load_model,
+    load_pointwise,
+    packed,
+    save_model,
+    unpacked,
+    unpacked_pointwise,
+)
 
 
 def __getattr__(name: str) -> Any:
     return models.attribute(name)
 
 
-__all__ = ["CollabConfig", "CollaborativeModel", "load_model", "models", "packed", "save_model", "unpacked"]
+__all__ = [
+    "CollabConfig",
+    "CollaborativeModel",
+    "load_model",
+    "load_pointwise",
+    "models",
+    "packed",
+    "save_model",
+    "unpacked",
+    "unpacked_pointwise",
+]

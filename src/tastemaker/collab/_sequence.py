@@ -1,10 +1,10 @@
-"""A network over histories -> a trained sequence model: the loop, losses and early stopping all of them share."""
+"""A network over histories -> a trained sequence model: the windows, losses and schedule all of them share."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -15,13 +15,12 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from tastemaker.collab._embedding import cooccurrence_vectors
-from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, sampled_binary
-from tastemaker.collab._stopping import Keeper
+from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, matmul_dtype, sampled_binary
+from tastemaker.collab._training import Loop
 from tastemaker.collab._windows import Windows
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
-from tastemaker.data.candidates import expected_hit
+from tastemaker.data.candidates import expected_hits
 from tastemaker.data.split import Case, Split
-from tastemaker.errors import TrainingError
 from tastemaker.types import FloatArray, Progress, Query
 
 
@@ -64,7 +63,7 @@ class SequenceConfig(CollabConfig):
     """Reached after a twentieth of the steps, then lowered to nothing along a cosine."""
     weight_decay: float = Field(0.1, ge=0)
     batch_size: int = Field(32, ge=1)
-    """Windows per step."""
+    """Windows per step, where they are full; more of them where they are short."""
     epochs: int = Field(8, ge=1)
     patience: int = Field(4, ge=1)
     """Training stops after so many epochs in a row that were clearly worse on validation than the best one."""
@@ -75,10 +74,18 @@ class SequenceConfig(CollabConfig):
         return {**cls.published, **given} if isinstance(given, dict) and given.get("loss") == "bce" else given
 
 
-class Network(nn.Module):
-    """Item embeddings, a ``body`` from ``[b, t, d]`` to ``[b, t, d]`` that never looks ahead, and output weights."""
+class Body(nn.Module):
+    """What reads a history: from ``[b, t, d]`` to ``[b, t, d]``, never looking ahead."""
 
-    def __init__(self, n_items: int, config: SequenceConfig, body: nn.Module) -> None:
+    def at(self, hidden: Tensor, last: Tensor) -> Tensor:
+        """``[b, d]``: what it has read of each history by its place ``last``."""
+        return cast(Tensor, self(hidden)[torch.arange(len(last)), last])
+
+
+class Network(nn.Module):
+    """Item embeddings, a body and output weights."""
+
+    def __init__(self, n_items: int, config: SequenceConfig, body: Body) -> None:
         super().__init__()
         self.embedding = nn.Embedding(n_items + 1, config.embedding_size, padding_idx=n_items)
         nn.init.normal_(self.embedding.weight[:n_items], std=config.embedding_size**-0.5)
@@ -87,9 +94,10 @@ class Network(nn.Module):
         self.dropout = Dropout(config.embedding_dropout)
         self.body = body
 
-    def forward(self, items: Tensor) -> Tensor:
-        """Hidden states ``[b, t, d]``; state t has read items 0 .. t."""
-        return cast(Tensor, self.body(self.dropout(self.embedding(items))))
+    def forward(self, items: Tensor, last: Tensor | None = None) -> Tensor:
+        """Hidden states ``[b, t, d]``; state t has read items 0 .. t. With ``last`` ``[b]`` only those, ``[b, d]``."""
+        vectors = self.dropout(self.embedding(items))
+        return cast(Tensor, self.body(vectors) if last is None else self.body.at(vectors, last))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """``[..., item]`` scores of the whole catalogue."""
@@ -115,7 +123,12 @@ class SequenceModel(CollaborativeModel):
     network: Network
 
     @abstractmethod
-    def _body(self) -> nn.Module: ...
+    def _body(self) -> Body: ...
+
+    @property
+    def probabilities(self) -> bool:
+        """Only of a model that learned to tell each item from the whole catalogue."""
+        return self.config.loss == "softmax"
 
     @property
     def item_vectors(self) -> FloatArray:
@@ -133,59 +146,44 @@ class SequenceModel(CollaborativeModel):
                 vectors = cooccurrence_vectors(split, self.config.embedding_size, rng)
                 self.network.start_from(torch.from_numpy(vectors))
             self._train(split, rng, progress)
-        self.network.eval()
 
     def _train(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
-        config, name = self.config, type(self).__name__
+        config, parameters = self.config, list(self.network.parameters())
         windows = Windows(split.train, config.max_history, shuffle_ties=config.shuffle_ties)
         optimizer = torch.optim.AdamW(
-            self.network.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+            parameters, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
         )
         schedule = LambdaLR(optimizer, _warm_then_cosine(config.epochs * windows.steps(config.batch_size)))
-        keeper = Keeper(self.network)
-        for epoch in range(1, config.epochs + 1):
-            self._train_epoch(windows, rng, optimizer, schedule)
-            hits = self.validate(split.valid)
-            keeper.see(epoch, hits, self.network)
-            stop = epoch - keeper.epoch >= config.patience
-            note = f"validation HR@1 {hits.mean():.4f}" if len(hits) else ""
-            progress(name, config.epochs if stop else epoch, config.epochs, note)
-            if stop:
-                break
-        self.network.load_state_dict(keeper.weights)
 
-    def _train_epoch(
-        self, windows: Windows, rng: np.random.Generator, optimizer: torch.optim.Optimizer, schedule: LambdaLR
-    ) -> None:
-        self.network.train()
-        for batch in windows.batches(rng, self.config.batch_size, padding=len(self.item_counts)):
-            loss = self._loss(torch.from_numpy(batch).long())
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"{type(self).__name__}: the loss became {loss.item()} at step {schedule.last_epoch}; "
-                    f"lower learning_rate={self.config.learning_rate:g}"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+        def clip(*_: Any) -> None:
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+
+        optimizer.register_step_pre_hook(clip)
+        optimizer.register_step_post_hook(lambda *_: schedule.step())
+
+        def losses() -> Iterator[Tensor]:
+            for batch in windows.batches(rng, config.batch_size, padding=len(self.item_counts)):
+                yield self._loss(torch.from_numpy(batch).long())
+
+        loop = Loop(type(self).__name__, config.epochs, config.patience, "HR@1", progress)
+        loop.run(self.network, optimizer, losses, lambda: self.validate(split.valid))
 
     def _loss(self, batch: Tensor) -> Tensor:
         """The mean over all positions whose next item is known."""
         n_items = len(self.item_counts)
         source, target = batch[:, :-1], batch[:, 1:]
         real = target != n_items
-        hidden, wanted = self.network(source)[real], target[real]
+        # The papers' batches are too small for bf16 to pay.
+        quick = self.config.loss == "softmax" and matmul_dtype() == torch.bfloat16
+        with torch.autocast("cpu", torch.bfloat16, enabled=quick):
+            hidden = self.network(source)
+        hidden, wanted = hidden[real].float(), target[real]
         loss = catalogue_cross_entropy if self.config.loss == "softmax" else sampled_binary
         return loss(hidden, self.network.output_weight, self.network.bias, wanted)
 
     def validate(self, cases: Sequence[Case]) -> FloatArray:
         """``[case]``: the chance to rank the positive first among 20, exact over all draws of the negatives."""
-        self.network.eval()
-        scores = self.score([case.query for case in cases])
-        hits = [expected_hit(row, case, 20) for row, case in zip(scores, cases, strict=True)]
-        return np.array(hits, dtype=np.float32)
+        return expected_hits(self.score([case.query for case in cases]), cases, 20)
 
     def _score(self, queries: Sequence[Query]) -> FloatArray:
         parts = [self._score_batch(queries[i : i + 512]) for i in range(0, len(queries), 512)]
@@ -198,7 +196,7 @@ class SequenceModel(CollaborativeModel):
         for row, history in zip(items, histories, strict=True):
             row[: len(history)] = history
         last = torch.tensor([len(history) - 1 for history in histories])
-        hidden = self.network(torch.from_numpy(items))[torch.arange(len(histories)), last]
+        hidden = self.network(torch.from_numpy(items), last)
         return functional.log_softmax(self.network.logits(hidden), dim=-1).numpy()
 
     def _state(self) -> dict[str, np.ndarray[Any, Any]]:

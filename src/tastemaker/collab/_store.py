@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tastemaker import artifacts
-from tastemaker.collab import models
-from tastemaker.collab.base import CollaborativeModel
+from tastemaker.collab import models, pointwise
+from tastemaker.collab.base import CollaborativeModel, Learned
 from tastemaker.config import build
 from tastemaker.errors import ArtifactError, UsageError
-from tastemaker.types import Item, Query
+from tastemaker.registry import Registry
+from tastemaker.types import Item, Query, User
 
-KIND = "collaborative-model"
+KIND, POINTWISE = "collaborative-model", "pointwise-model"
 Arrays = dict[str, np.ndarray[Any, Any]]
+M = TypeVar("M", bound=Learned)
 
 
-def save_model(path: str | os.PathLike[str], model: CollaborativeModel) -> None:
+def save_model(path: str | os.PathLike[str], model: Learned) -> None:
     """``path`` is a verified directory of ``config.json`` and ``model.safetensors``. Raises `ArtifactError`."""
     config, arrays = packed(model)
-    artifacts.save(path, kind=KIND, json={"config": config}, arrays={"model": arrays})
+    kind = POINTWISE if isinstance(model, pointwise.PointwiseModel) else KIND
+    artifacts.save(path, kind=kind, json={"config": config}, arrays={"model": arrays})
 
 
 def load_model(path: str | os.PathLike[str]) -> CollaborativeModel:
@@ -32,39 +36,79 @@ def load_model(path: str | os.PathLike[str]) -> CollaborativeModel:
     return unpacked(found.json("config"), found.arrays("model"), path)
 
 
-def packed(model: CollaborativeModel) -> tuple[dict[str, Any], Arrays]:
+def load_pointwise(path: str | os.PathLike[str]) -> pointwise.PointwiseModel:
+    """The model of yes/no questions that `save_model` wrote, with the same scores. Raises `ArtifactError`."""
+    found = artifacts.load(path, POINTWISE)
+    return unpacked_pointwise(found.json("config"), found.arrays("model"), path)
+
+
+def packed(model: Learned) -> tuple[dict[str, Any], Arrays]:
     """What to write as JSON and what as arrays: for artefacts of which the model is a part.
 
     >>> config, arrays = packed(sasrec)
     >>> artifacts.save(path, kind="llara", json={"collab/config": config}, arrays={"collab/model": arrays})
     """
     arrays = model.state()
+    names = pointwise.models.name_of if isinstance(model, pointwise.PointwiseModel) else models.name_of
     about = _About(
-        name=models.name_of(type(model)), n_items=len(model.item_counts), settings=model.config.model_dump(mode="json")
+        name=names(type(model)),  # type: ignore[arg-type]
+        n_items=len(model.item_counts),
+        settings=model.config.model_dump(mode="json"),
     )
     return about.model_dump(), arrays
 
 
 def unpacked(config: Any, arrays: Mapping[str, np.ndarray[Any, Any]], where: object = "model") -> CollaborativeModel:
     """Undo `packed`. Nothing in it is trusted: raises `ArtifactError`, with ``where``, unless all of it fits."""
+    model, n_items = _restored(models, config, arrays, where)
+    known = Item(int(np.flatnonzero(model.known_items)[0]))
+    with _fitting(where):
+        scores = model.score([Query(history=(known,)), Query(history=())])
+    if scores.shape != (2, n_items) or not np.isfinite(scores).all():
+        raise ArtifactError(f"{where}: it does not score its {n_items} items; save it again")
+    return model
+
+
+def unpacked_pointwise(
+    config: Any, arrays: Mapping[str, np.ndarray[Any, Any]], where: object = "model"
+) -> pointwise.PointwiseModel:
+    """Undo `packed` of a model of yes/no questions, as strictly."""
+    model, n_items = _restored(pointwise.models, config, arrays, where)
+    everything = tuple(Item(item) for item in range(n_items))
+    known = Item(int(np.flatnonzero(model.known_items)[0]))
+    asked = [Query((), everything), Query((known,), everything, User(0), likes=(True,))]
+    with _fitting(where):
+        scores = np.array(model.score(asked))
+    if scores.shape != (2, n_items) or not np.isfinite(scores).all():
+        raise ArtifactError(f"{where}: it does not score its {n_items} items; save it again")
+    return model
+
+
+def _restored(
+    among: Registry[M], config: Any, arrays: Mapping[str, np.ndarray[Any, Any]], where: object
+) -> tuple[M, int]:
+    """The model with its arrays, and how many items it says it has."""
     try:
         about = _About.model_validate(config)
-        kind = models.get(about.name)
+        kind = among.get(about.name)
         model = kind(build(kind.Config, about.settings))
     except (ValidationError, UsageError) as error:
         raise ArtifactError(f"{where}: not a model that this version knows ({_first_line(error)})") from error
     counts = arrays.get("item_counts", np.empty(0))
     if counts.shape != (about.n_items,) or counts.dtype.kind not in "iu" or not (counts >= 0).all() or not counts.any():
         raise ArtifactError(f"{where}: its counts are not those of {about.n_items} items; save it again")
-    try:
+    with _fitting(where):
         model.restore(dict(arrays))
-        known = Item(int(np.flatnonzero(model.known_items)[0]))
-        scores = model.score([Query(history=(known,)), Query(history=())])
+    return model, about.n_items
+
+
+@contextlib.contextmanager
+def _fitting(where: object) -> Iterator[None]:
+    """Whatever arrays of other shapes may raise is an `ArtifactError`."""
+    try:
+        yield
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ArtifactError(f"{where}: its arrays do not fit its settings ({_first_line(error)})") from error
-    if scores.shape != (2, about.n_items) or not np.isfinite(scores).all():
-        raise ArtifactError(f"{where}: it does not score its {about.n_items} items; save it again")
-    return model
 
 
 class _About(BaseModel):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 import polars as pl
 
 from tastemaker.types import IntArray
+
+_WIDTHS = 8  # how many different widths batches come in
 
 
 class Windows:
@@ -27,22 +30,38 @@ class Windows:
         self.starts, self.sizes = starts[sizes > 1], sizes[sizes > 1]  # one item alone teaches nothing
 
     def steps(self, size: int) -> int:
-        """About how many batches an epoch has; where the cuts fall moves it by a few."""
-        return max(1, math.ceil(float(np.ceil(self.sizes / self.length + 0.5).sum()) / size))
+        """How many batches an epoch has; where the cuts fall moves it by a few."""
+        return max(1, len(self._batches(np.random.default_rng(0), size)))
 
     def batches(self, rng: np.random.Generator, size: int, padding: int) -> Iterator[IntArray]:
-        """One epoch: ``[window, length + 1]`` item numbers, padded on the right with ``padding``."""
-        if not len(self.sizes):
-            return
-        cuts = self._cuts(rng)
-        offsets = np.arange(self.length + 1)
+        """One epoch: ``[window, item]`` numbers, padded on the right with ``padding``.
+
+        A batch has ``size`` full windows, or accordingly more short ones of about one length.
+        """
         ordered = np.append(self._ordered(rng), np.int32(padding))
-        order = rng.permutation(len(cuts))
-        for begin in range(0, len(order), size):
-            chosen = cuts[order[begin : begin + size]]
-            index = chosen[:, :1] + offsets
-            index = np.where(index < chosen[:, 1:], index, len(ordered) - 1)
-            yield ordered[index[:, : int((chosen[:, 1] - chosen[:, 0]).max())]]
+        batches = self._batches(rng, size)
+        for i in rng.permutation(len(batches)):
+            width, cuts = batches[i]
+            index = cuts[:, :1] + np.arange(width + 1)
+            yield ordered[np.where(index < cuts[:, 1:], index, len(ordered) - 1)]
+
+    def _batches(self, rng: np.random.Generator, size: int) -> list[tuple[int, IntArray]]:
+        """How wide each batch is, and its cuts.
+
+        There are few different widths, and all batches of one width but the last are of one shape: for each new shape
+        a CPU's bf16 products are compiled anew, which takes longer than to run them.
+        """
+        cuts = self._cuts(rng)
+        cuts = cuts[rng.permutation(len(cuts))]
+        lengths = cuts[:, 1] - cuts[:, 0] - 1
+        longest_first = np.argsort(-lengths, kind="stable")
+        batches, begin, step = [], 0, math.ceil(self.length / _WIDTHS)
+        while begin < len(cuts):
+            width = min(math.ceil(lengths[longest_first[begin]] / step) * step, self.length)
+            end = begin + size * self.length // width
+            batches.append((width, cuts[longest_first[begin:end]]))
+            begin = end
+        return batches
 
     def _ordered(self, rng: np.random.Generator) -> IntArray:
         if self.times is None:
@@ -53,9 +72,11 @@ class Windows:
     def _cuts(self, rng: np.random.Generator) -> IntArray:
         """``[window, (begin, end)]`` rows."""
         first = rng.integers(1, self.length + 1, size=len(self.starts))
-        rows = []
-        for start, size, head in zip(self.starts, self.sizes, first, strict=True):
-            ends = np.arange(head, size - 1 + self.length, self.length).clip(max=size - 1)
-            begins = np.concatenate(([0], ends[:-1]))
-            rows.append(np.stack([start + begins, start + ends + 1], axis=1))
-        return np.concatenate(rows).astype(np.int32)
+        last = self.sizes - 1
+        more = -(-(last - first).clip(min=0) // self.length)  # windows after a user's first
+        user = np.repeat(np.arange(len(first)), more + 1)
+        place = np.arange(len(user)) - np.repeat(np.cumsum(more + 1) - more - 1, more + 1)
+        ends = np.minimum(first[user] + place * self.length, last[user])
+        begins = np.where(place == 0, 0, first[user] + (place - 1) * self.length)
+        rows = np.stack([begins, ends + 1], axis=1) + self.starts[user, None]
+        return cast(IntArray, rows.astype(np.int32))

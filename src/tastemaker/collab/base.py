@@ -1,10 +1,11 @@
-"""What every collaborative model offers: fit on a split, score queries, lend its item vectors."""
+"""What every collaborative model offers: settings, saving, item vectors; and for rankings, fit and score."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,20 +22,17 @@ class CollabConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CollaborativeModel(ABC):
-    """Scores for every item of the catalogue, learned from interactions alone.
+class Learned(ABC):
+    """What all models learned from interactions share: settings, what they know, and how they are saved.
 
-    ``SASRec(embedding_size=64).fit(split).score(queries)`` is ``[query, item]``, higher is better.
-    A subclass sets ``Config`` and writes ``_fit``, ``_score``, ``_state`` and ``_restore``. It is only asked
-    about histories of known items, at least one of them: the rest is settled here, the same for all models.
+    `CollaborativeModel` ranks the catalogue, `PointwiseModel` answers yes or no.
     """
 
     Config: ClassVar[type[CollabConfig]] = CollabConfig
-    personal: ClassVar[bool] = True
-    """False where everybody gets the same scores."""
     config: CollabConfig
     item_counts: IntArray
     """``[item]``: how often training data had the item. Set by ``fit``."""
+    _counted: ClassVar[tuple[str, ...]] = ("item_counts",)
 
     def __init__(self, config: CollabConfig | None = None, **settings: Any) -> None:
         """Take a ready config, or settings from which to make one, never both."""
@@ -43,6 +41,72 @@ class CollaborativeModel(ABC):
         if config is not None and not isinstance(config, self.Config):
             raise ConfigError(f"{type(self).__name__} needs a {self.Config.__qualname__}, got {type(config).__name__}")
         self.config = self._checked(settings) if config is None else config
+
+    @property
+    def known_items(self) -> BoolArray:
+        """``[item]``: True where training data had the item. Raises `NotFittedError`."""
+        if not hasattr(self, "item_counts"):
+            raise NotFittedError(f"this {type(self).__name__} has not learned anything yet; call fit(split) first")
+        return self.item_counts > 0
+
+    @classmethod
+    def lends_vectors(cls) -> bool:
+        """Whether models of this kind have `item_vectors`, once they are fitted."""
+        return cls.item_vectors is not Learned.item_vectors
+
+    @property
+    def item_vectors(self) -> FloatArray:
+        """``[item, d]`` input embeddings; zero rows for unknown items. Raises `UsageError` if it has none."""
+        raise UsageError(f"{type(self).__name__} has no item vectors; use a neural model such as sasrec")
+
+    def state(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Everything learned, as named arrays: what `artifacts` writes."""
+        _ = self.known_items
+        return {
+            **{name: np.array(getattr(self, name), order="C") for name in self._counted},
+            **{name: np.array(array, order="C") for name, array in self._state().items()},
+        }
+
+    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        """Undo ``state``."""
+        for name in self._counted:
+            setattr(self, name, np.asarray(state[name], dtype=np.int32))
+        self._restore({name: array for name, array in state.items() if name not in self._counted})
+
+    @abstractmethod
+    def _state(self) -> dict[str, np.ndarray[Any, Any]]: ...
+
+    @abstractmethod
+    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None: ...
+
+    def _checked(self, settings: dict[str, Any]) -> CollabConfig:
+        fields = self.Config.model_fields
+        for key in settings:
+            if key not in fields:
+                raise ConfigError(f"{type(self).__name__} has no setting {key!r}; {suggest(key, fields)}")
+        try:
+            return self.Config(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"{type(self).__name__}.{where} = {first['input']!r}: {first['msg']}") from None
+
+
+class CollaborativeModel(Learned):
+    """Scores for every item of the catalogue, learned from interactions alone.
+
+    ``SASRec(embedding_size=64).fit(split).score(queries)`` is ``[query, item]``, higher is better.
+    A subclass sets ``Config`` and writes ``_fit``, ``_score``, ``_state`` and ``_restore``. It is only asked
+    about histories of known items, at least one of them: the rest is settled here, the same for all models.
+    """
+
+    personal: ClassVar[bool] = True
+    """False where everybody gets the same scores."""
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the scores are logits of a softmax, so that how sure it is of a choice can be read from them."""
+        return False
 
     def fit(self, split: Split, *, seed: int = 0, progress: Progress = quiet) -> Self:
         """The same model, trained on ``split.train`` (early stopping on ``split.valid`` where it trains)."""
@@ -59,7 +123,7 @@ class CollaborativeModel(ABC):
         Items never seen in training score below all others. A history without a known item is scored by popularity.
         """
         known = self.known_items
-        asked = [self._known_history(query) for query in queries]
+        asked = self._known_histories(queries)
         scores = np.tile(self._prior(), (len(asked), 1))
         rows = [row for row, query in enumerate(asked) if query.history]
         if rows:
@@ -73,57 +137,24 @@ class CollaborativeModel(ABC):
         scores = self.score(queries)
         return [row[np.asarray(q.candidates, dtype=np.int64)] for row, q in zip(scores, queries, strict=True)]
 
-    @property
-    def known_items(self) -> BoolArray:
-        """``[item]``: True where training data had the item. Raises `NotFittedError`."""
-        if not hasattr(self, "item_counts"):
-            raise NotFittedError(f"this {type(self).__name__} has not learned anything yet; call fit(split) first")
-        return self.item_counts > 0
-
-    @property
-    def item_vectors(self) -> FloatArray:
-        """``[item, d]`` input embeddings; zero rows for unknown items. Raises `UsageError` if it has none."""
-        raise UsageError(f"{type(self).__name__} has no item vectors; use a neural model such as sasrec")
-
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """Everything learned, as named arrays: what `artifacts` writes."""
-        _ = self.known_items
-        return {name: np.array(a, order="C") for name, a in {"item_counts": self.item_counts, **self._state()}.items()}
-
-    def restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        """Undo ``state``."""
-        self.item_counts = np.asarray(state["item_counts"], dtype=np.int32)
-        self._restore({name: array for name, array in state.items() if name != "item_counts"})
-
     @abstractmethod
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None: ...
 
     @abstractmethod
     def _score(self, queries: Sequence[Query]) -> FloatArray: ...
 
-    @abstractmethod
-    def _state(self) -> dict[str, np.ndarray[Any, Any]]: ...
-
-    @abstractmethod
-    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None: ...
-
     def _prior(self) -> FloatArray:
         """``[item]``: the scores of somebody we know nothing about."""
         return self.item_counts.astype(np.float32)
 
-    def _known_history(self, query: Query) -> Query:
+    def _known_histories(self, queries: Sequence[Query]) -> list[Query]:
+        """The queries without the history items that the model does not know."""
         known = self.known_items
-        history = tuple(i for i in query.history if 0 <= i < len(known) and known[i])
-        return query if len(history) == len(query.history) else replace(query, history=history)
-
-    def _checked(self, settings: dict[str, Any]) -> CollabConfig:
-        fields = self.Config.model_fields
-        for key in settings:
-            if key not in fields:
-                raise ConfigError(f"{type(self).__name__} has no setting {key!r}; {suggest(key, fields)}")
-        try:
-            return self.Config(**settings)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{type(self).__name__}.{where} = {first['input']!r}: {first['msg']}") from None
+        sizes = [len(query.history) for query in queries]
+        items = np.fromiter(chain.from_iterable(query.history for query in queries), dtype=np.int64, count=sum(sizes))
+        kept = (items >= 0) & (items < len(known)) & known[items.clip(0, len(known) - 1)]
+        asked = list(queries)
+        for row in np.unique(np.repeat(np.arange(len(asked)), sizes)[~kept]).tolist():
+            history = tuple(i for i in asked[row].history if 0 <= i < len(known) and known[i])
+            asked[row] = replace(asked[row], history=history, likes=())
+        return asked

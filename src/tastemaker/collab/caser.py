@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tastemaker.collab._losses import Dropout
-from tastemaker.collab._sequence import SequenceConfig, SequenceModel
+from tastemaker.collab._sequence import Body, SequenceConfig, SequenceModel
 from tastemaker.collab.base import CollabConfig
 
 
@@ -43,11 +43,11 @@ class Caser(SequenceModel):
     Config: ClassVar[type[CollabConfig]] = CaserConfig
     config: CaserConfig
 
-    def _body(self) -> nn.Module:
+    def _body(self) -> Body:
         return _Convolutions(self.config)
 
 
-class _Convolutions(nn.Module):
+class _Convolutions(Body):
     def __init__(self, config: CaserConfig) -> None:
         super().__init__()
         size, self.window = config.embedding_size, config.window

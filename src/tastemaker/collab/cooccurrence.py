@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from tastemaker.collab.base import CollabConfig, CollaborativeModel
+from tastemaker.collab._similarity import SimilarityModel
+from tastemaker.collab.base import CollabConfig
 from tastemaker.data.split import Split
 from tastemaker.types import FloatArray, Progress, Query
 
@@ -23,7 +24,7 @@ class CooccurrenceConfig(CollabConfig):
     """Each step back in the history weighs this much of the step after it."""
 
 
-class Cooccurrence(CollaborativeModel):
+class Cooccurrence(SimilarityModel):
     """Recency-weighted sums of item-to-item cosines over the history."""
 
     Config: ClassVar[type[CollabConfig]] = CooccurrenceConfig
@@ -54,12 +55,3 @@ class Cooccurrence(CollaborativeModel):
         histories = sparse.coo_array((weight, where), shape=(len(queries), len(self.item_counts))).tocsr()
         scores: FloatArray = (histories @ self.similarity).toarray().astype(np.float32)
         return scores
-
-    def _state(self) -> dict[str, np.ndarray[Any, Any]]:
-        return {name: getattr(self.similarity, name) for name in ("data", "indices", "indptr")}
-
-    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
-        parts = (np.array(state[name]) for name in ("data", "indices", "indptr"))
-        n_items = len(self.item_counts)
-        self.similarity = sparse.csr_array(tuple(parts), shape=(n_items, n_items))
-        self.similarity.check_format(full_check=True)  # an index out of range would be read unchecked

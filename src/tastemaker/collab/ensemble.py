@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from tastemaker.collab import models
 from tastemaker.collab.base import CollabConfig, CollaborativeModel
@@ -21,17 +21,24 @@ class EnsembleConfig(CollabConfig):
 
     members: tuple[str, ...] = Field(("sasrec", "gru4rec", "caser"), min_length=1)
     """Names of models; one named twice is fitted twice, from different seeds."""
-    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings by member name, where the defaults will not do."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict, validate_default=True)
+    """Settings by member name, where the defaults will not do. Once read, all settings of every member."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if "ensemble" in self.members:
+    @field_validator("members")
+    @classmethod
+    def _not_itself(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        if "ensemble" in members:
             raise ValueError("an ensemble cannot be a member of itself")
-        for name in self.settings:
-            if name not in self.members:
-                raise ValueError(f"there are settings for {name!r}, which is no member of {', '.join(self.members)}")
-        return self
+        return members
+
+    @field_validator("settings")
+    @classmethod
+    def _resolved(cls, given: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+        members: tuple[str, ...] = info.data.get("members", tuple(given))
+        for name in given:
+            if name not in members:
+                raise ValueError(f"there are settings for {name!r}, which is no member of {', '.join(members)}")
+        return {name: models.get(name)(**given.get(name, {})).config.model_dump(mode="json") for name in members}
 
 
 class Ensemble(CollaborativeModel):
@@ -41,6 +48,20 @@ class Ensemble(CollaborativeModel):
     config: EnsembleConfig
     members: tuple[CollaborativeModel, ...]
     """The fitted models, in the order of their names in the config."""
+
+    @classmethod
+    def of(cls, members: Sequence[CollaborativeModel], **settings: Any) -> Self:
+        """An ensemble of models that are fitted already, all on one split. Raises `UsageError` if they are not."""
+        names = [models.name_of(type(member)) for member in members]
+        if len(set(names)) < len(names):
+            raise UsageError(f"an ensemble of fitted models has one of each kind, not {', '.join(names)}")
+        own = {name: member.config.model_dump() for name, member in zip(names, members, strict=True)}
+        made = cls(members=tuple(names), settings=own, **settings)
+        counts = [member.item_counts for member in members if member.known_items.any()]
+        if not all(np.array_equal(counts[0], other) for other in counts):
+            raise UsageError("the members of an ensemble must be fitted on the same split")
+        made.members, made.item_counts = tuple(members), counts[0]
+        return made
 
     @property
     def item_vectors(self) -> FloatArray:
@@ -86,4 +107,4 @@ class Ensemble(CollaborativeModel):
             member.restore({name[len(prefix) :]: a for name, a in state.items() if name.startswith(prefix)})
 
     def _unfitted(self) -> tuple[CollaborativeModel, ...]:
-        return tuple(models.get(name)(**self.config.settings.get(name, {})) for name in self.config.members)
+        return tuple(models.get(name)(**self.config.settings[name]) for name in self.config.members)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tastemaker.collab._losses import Dropout
-from tastemaker.collab._sequence import SequenceConfig, SequenceModel
+from tastemaker.collab._sequence import Body, SequenceConfig, SequenceModel
 from tastemaker.collab.base import CollabConfig
 
 
@@ -33,11 +33,11 @@ class GRU4Rec(SequenceModel):
     Config: ClassVar[type[CollabConfig]] = GRU4RecConfig
     config: GRU4RecConfig
 
-    def _body(self) -> nn.Module:
+    def _body(self) -> Body:
         return _Recurrence(self.config)
 
 
-class _Recurrence(nn.Module):
+class _Recurrence(Body):
     def __init__(self, config: GRU4RecConfig) -> None:
         super().__init__()
         self.gru = nn.GRU(config.embedding_size, config.hidden_size, batch_first=True)

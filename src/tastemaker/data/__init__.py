@@ -1,4 +1,4 @@
-"""Files of any known format -> `Dataset` and `Split`."""
+"""Files of any known format -> `Dataset`, `Split` and `PreferenceSplit`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from tastemaker.data import readers, sources, splits
 from tastemaker.data.candidates import CandidateSet
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.describe import Description, SplitDescription, describe, describe_split
+from tastemaker.data.preference import AnySplit, Judgement, PreferenceSplit
 from tastemaker.data.readers.base import Reader, SplitReader
 from tastemaker.data.split import Case, Split
 from tastemaker.errors import DataError, UnknownNameError, UsageError
 from tastemaker.types import Progress, quiet
 
 __all__ = [
+    "AnySplit",
     "CandidateSet",
     "Case",
     "Dataset",
     "Description",
+    "Judgement",
+    "PreferenceSplit",
     "Split",
     "SplitDescription",
     "describe",
@@ -56,8 +60,8 @@ def load_dataset(
     raise DataError(f"is no format that is recognised; name one of {', '.join(readers.names())}", there)
 
 
-def load_split(name: str, path: StrPath | None = None, progress: Progress = quiet, **options: Any) -> Split:
-    """A split that was released ready-made: ``load_split("llara-movielens", path)``."""
+def load_split(name: str, path: StrPath | None = None, progress: Progress = quiet, **options: Any) -> AnySplit:
+    """A split that was released ready-made: ``load_split("llara-movielens", path)``, ``load_split("collm-ml-1m")``."""
     reader = readers.get(name)()
     if not isinstance(reader, SplitReader):
         ready = [n for n in readers.names() if issubclass(readers.get(n), SplitReader)]

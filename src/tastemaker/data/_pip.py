@@ -43,7 +43,7 @@ def _pip_version() -> tuple[int, ...]:
 
 def _run(command: list[str], report: Report) -> None:
     """Run pip to its end; it dies with us. Raises `SourceError` with its last words."""
-    last = "pip failed without a word"
+    last, unreachable = "pip failed without a word", False
     pip = subprocess.Popen(  # noqa: S603 - our own interpreter, a checked name and no shell
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
@@ -52,10 +52,13 @@ def _run(command: list[str], report: Report) -> None:
             for line in pip.stdout or ():
                 if found := re.fullmatch(r"Progress (\d{1,15}) of (\d{1,15})\s*", line):
                     report(int(found[1]), int(found[2]) or None)
+                elif line.startswith("WARNING: Retrying"):
+                    unreachable = True
                 elif line.startswith("ERROR:"):
                     last = line.removeprefix("ERROR:").strip()
         except BaseException:
             pip.kill()
             raise
     if pip.returncode:
-        raise SourceError(f"pip: {last[:300]}")
+        where = "its package index could not be reached; " if unreachable else ""
+        raise SourceError(f"pip: {where}{last[:300]}")

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -98,13 +99,14 @@ class CandidateSet:
             raise UsageError(f"this candidate set has {self.draws} draws, so the first {draws} cannot be taken")
         return replace(self, items=self.items[:draws])
 
-    def queries(self, cases: Sequence[Case], draw: int = 0) -> list[Query]:
-        """Each case's query with its candidates of that draw."""
-        if not np.array_equal(self.positives, [c.positive for c in cases]):
+    def queries(self, cases: Sequence[Case], draw: int = 0, part: slice = slice(None)) -> list[Query]:
+        """Each case's query with its candidates of that draw, or those of the ``part`` of the cases."""
+        some = cases[part]
+        if len(cases) != len(self.positives) or not np.array_equal(self.positives[part], [c.positive for c in some]):
             raise UsageError("this candidate set was drawn for other cases; draw it again for these")
         return [
             replace(c.query, candidates=tuple(Item(i) for i in shown))
-            for c, shown in zip(cases, self.items[draw].tolist(), strict=True)
+            for c, shown in zip(some, self.items[draw, part].tolist(), strict=True)
         ]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -169,11 +171,25 @@ def _distinct(chance: np.ndarray[tuple[int, int], np.dtype[np.float64]], allowed
 
 
 def expected_hit(scores: FloatArray, case: Case, n: int) -> float:
-    """The chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history, ties split evenly."""
-    pool = np.ones(len(scores), dtype=bool)
-    pool[list(case.query.history)] = False
-    pool[case.positive] = False
-    size, drawn = int(pool.sum()), min(n - 1, int(pool.sum()))
-    beaten = float((scores[pool] < scores[case.positive]).sum() + 0.5 * (scores[pool] == scores[case.positive]).sum())
-    steps = np.arange(drawn)
-    return float(np.prod(np.clip(beaten - steps, 0, None) / (size - steps)))
+    """`expected_hits` of one case."""
+    return float(expected_hits(scores[None], [case], n)[0])
+
+
+def expected_hits(scores: FloatArray, cases: Sequence[Case], n: int) -> FloatArray:
+    """``[case]``: the chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history.
+
+    Exact over all draws, ties split evenly.
+    """
+    rows, positives = np.arange(len(cases)), np.array([case.positive for case in cases], dtype=np.int64)
+    pool = np.ones(scores.shape, dtype=np.bool_)
+    sizes = [len(case.query.history) for case in cases]
+    seen = np.fromiter(chain.from_iterable(case.query.history for case in cases), dtype=np.int64, count=sum(sizes))
+    pool[np.repeat(rows, sizes), seen] = False
+    pool[rows, positives] = False
+    own = scores[rows, positives][:, None]
+    tied = np.count_nonzero(pool & (scores == own), axis=1)
+    beaten = np.count_nonzero(pool & (scores < own), axis=1) + 0.5 * tied
+    size, steps = np.count_nonzero(pool, axis=1)[:, None], np.arange(n - 1)
+    chances = np.clip(beaten[:, None] - steps, 0, None) / np.maximum(size - steps, 1)
+    hits: FloatArray = np.where(steps < size, chances, 1.0).prod(axis=1).astype(np.float32)
+    return hits

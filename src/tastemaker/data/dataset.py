@@ -18,7 +18,7 @@ from tastemaker.errors import ArtifactError, DataError, UsageError
 from tastemaker.types import IntArray
 
 if TYPE_CHECKING:
-    from tastemaker.data.split import Split
+    from tastemaker.data.preference import AnySplit
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,8 @@ class Dataset:
     users: pl.DataFrame
     notes: tuple[str, ...] = field(default=())
     """What reading changed or noticed, one sentence each: shown by ``describe``."""
+    arrivals: tuple[int, ...] = field(default=())
+    """Users in the order in which the interactions first named them, as some protocols ask; not part of ``hash``."""
 
     @classmethod
     def from_frames(
@@ -61,7 +63,9 @@ class Dataset:
         item_table, more_items = frames.entity_table(items, "item", rows["item_id"])
         user_table, more_users = frames.entity_table(users, "user", rows["user_id"])
         numbered = frames.numbered(rows, user_table, item_table)
-        return cls(name, numbered, item_table, user_table, (*notes, *more_items, *more_users))
+        places = dict(zip(user_table["user_id"], range(user_table.height), strict=True))
+        arrivals = tuple(places[user_id] for user_id in rows["user_id"].unique(maintain_order=True))
+        return cls(name, numbered, item_table, user_table, (*notes, *more_items, *more_users), arrivals)
 
     @classmethod
     def of_items(cls, items: pl.DataFrame, *, name: str = "catalogue") -> Dataset:
@@ -110,6 +114,8 @@ class Dataset:
                 f"{self.name} has no ratings, so min_rating={min_rating:g} cannot be applied; leave it out"
             )
         kept = self.interactions.filter(pl.col("rating") >= min_rating)
+        if kept.is_empty():
+            raise DataError(f"no interactions are left in {self.name}, rated at least {min_rating:g}; lower min_rating")
         note = f"Kept {kept.height:,} of {self.n_interactions:,} interactions, those rated at least {min_rating:g}."
         return self.with_interactions(kept, note)
 
@@ -124,14 +130,19 @@ class Dataset:
             if kept.sum() == keep.sum():
                 break
             keep = kept
+        if not keep.any():
+            raise DataError(f"no interactions are left in {self.name}: it has no {k}-core; lower k_core")
         note = f"Kept {int(keep.sum()):,} of {self.n_interactions:,} interactions, the {k}-core."
         return self.with_interactions(self.interactions.filter(pl.Series(keep)), note).compact()
 
     def compact(self) -> Dataset:
         """The same interactions without the users and items that have none; numbers change."""
+        kept = self.interactions["user"].unique().sort().to_list()
+        new = dict(zip(kept, range(len(kept)), strict=True))
         users, rows = frames.renumbered(self.users, self.interactions, "user")
         items, rows = frames.renumbered(self.items, rows, "item")
-        return replace(self, interactions=rows, users=users, items=items)
+        arrivals = tuple(new[user] for user in self.arrivals if user in new)
+        return replace(self, interactions=rows, users=users, items=items, arrivals=arrivals)
 
     def without_repeats(self) -> Dataset:
         """Each user's first interaction with each item only."""
@@ -147,8 +158,11 @@ class Dataset:
             raise DataError(f"no interactions are left in {self.name}: {note}")
         return replace(self, interactions=interactions, notes=(*self.notes, note))
 
-    def split(self, name: str, **settings: Any) -> Split:
-        """Train, valid and test by a named protocol: ``dataset.split("leave-one-out", k_core=5)``."""
+    def split(self, name: str, **settings: Any) -> AnySplit:
+        """Train, valid and test by a named protocol: ``dataset.split("leave-one-out", k_core=5)``.
+
+        The protocol says which kind: a `Split` asks what a user chooses next, a `PreferenceSplit` what they like.
+        """
         from tastemaker.data import splits  # the rules build Splits of Datasets, so they load after this file
 
         return splits.get(name).of(**settings).apply(self)
@@ -156,7 +170,7 @@ class Dataset:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the dataset as a verified directory. Raises `ArtifactError`."""
         tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
-        about = {"name": self.name, "notes": list(self.notes), "hash": self.hash}
+        about = {"name": self.name, "notes": list(self.notes), "arrivals": list(self.arrivals), "hash": self.hash}
         artifacts.save(path, kind="dataset", json={"about": about}, frames=tables)
 
     @classmethod
@@ -166,8 +180,11 @@ class Dataset:
         about = found.json("about")
         interactions, items, users = (found.frame(name) for name in ("interactions", "items", "users"))
         try:
-            data = cls(str(about["name"]), interactions, items, users, tuple(map(str, about["notes"])))
+            arrivals = tuple(map(int, about.get("arrivals", ())))
+            data = cls(str(about["name"]), interactions, items, users, tuple(map(str, about["notes"])), arrivals)
             frames.check_numbered(interactions, users, items)
+            if arrivals and set(arrivals) != set(interactions["user"].unique()):
+                raise ValueError("its users arrived otherwise than its interactions say")
             intact = data.hash == about["hash"]
         except (KeyError, TypeError, ValueError, pl.exceptions.PolarsError) as e:
             raise ArtifactError(f"{path}: not a dataset that this version reads: {e}") from None

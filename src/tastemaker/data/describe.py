@@ -11,6 +11,8 @@ import numpy as np
 import polars as pl
 
 from tastemaker.data.dataset import Dataset
+from tastemaker.data.leakage import leaks
+from tastemaker.data.preference import AnySplit, PreferenceSplit
 from tastemaker.data.split import Split
 
 LEVELS = (0, 5, 25, 50, 75, 95, 100)
@@ -106,15 +108,18 @@ def describe(dataset: Dataset) -> Description:
     )
 
 
-def describe_split(split: Split) -> SplitDescription:
+def describe_split(split: AnySplit) -> SplitDescription:
     """Counts of a split and a warning for each leak or oddity found."""
-    warnings = [*_leaks(split), *_time_leaks(split), *_unlearnable(split), *_ambiguous(split)]
+    if isinstance(split, PreferenceSplit):
+        warnings = [*map(str, leaks(split)), *_unseen(split)]
+    else:
+        warnings = [*_leaks(split), *_time_leaks(split), *_unlearnable(split), *_ambiguous(split)]
     return SplitDescription(
         name=split.name,
         hash=split.hash,
         settings=dict(split.settings),
         counts=split.counts(),
-        history_length=_percentiles([len(c.query.history) for c in split.test]),
+        history_length=_percentiles([len(one.query.history) for one in split.test]),
         warnings=tuple(warnings),
     )
 
@@ -158,6 +163,13 @@ def _unlearnable(split: Split) -> list[str]:
     if not cold:
         return []
     return [f"The answers of {cold:,} of {len(split.test):,} test cases never occur in train: no model can learn them."]
+
+
+def _unseen(split: PreferenceSplit) -> list[str]:
+    cold = sum(split.item_counts[row.item] == 0 for row in split.test)
+    strangers = sum(row.query.user is None or split.user_counts[row.query.user] == 0 for row in split.test)
+    found = [("item", cold), ("user", strangers)]
+    return [f"{n:,} of {len(split.test):,} test rows are of {what}s that train never shows." for what, n in found if n]
 
 
 def _ambiguous(split: Split) -> list[str]:

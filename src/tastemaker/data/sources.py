@@ -59,11 +59,11 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tastemaker"
 
 
-def fetch(sources: Sequence[Source], progress: Progress = quiet, *, name: str, manual: str = "") -> Path:
+def fetch(sources: Sequence[Source], progress: Progress = quiet, *, name: str, dataset: bool = True) -> Path:
     """A folder in the cache with the members of the first source that works; instant if they are there already.
 
-    An interrupted download goes on where it stopped. Two processes may ask at once. ``manual`` is the command that
-    takes a file fetched by hand. Raises `SourceError` with every reason when no source works.
+    An interrupted download goes on where it stopped. Two processes may ask at once. What ``dataset`` is can also be
+    brought by hand, and the message says how. Raises `SourceError` with every reason when no source works.
     """
     with _claimed(sources, name) as (done, partial):
         if done.is_dir():
@@ -76,9 +76,8 @@ def fetch(sources: Sequence[Source], progress: Progress = quiet, *, name: str, m
                 return _install(archive, source, partial, done)
             except SourceError as e:
                 reasons.append(f"{source.place}: {e}")
-    hand = " or ".join(s.by_hand for s in sources)
-    manual = manual or f"tastemaker data fetch {name} --from PATH"
-    raise SourceError(f"{name} could not be fetched ({'; '.join(reasons)}). By hand: {hand}, then `{manual}`")
+    hand = f". By hand: {' or '.join(s.by_hand for s in sources)}, then `tastemaker data fetch {name} --from PATH`"
+    raise SourceError(f"{name} could not be fetched ({'; '.join(reasons)}){hand if dataset else ''}")
 
 
 def adopt(sources: Sequence[Source], path: Path, *, name: str) -> Path:

@@ -18,7 +18,7 @@ from tastemaker.types import IntArray, Item, Query, User
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test: a query and the item the user really chose."""
+    """One test: a query and an item the user really chose; several in a row may share their query."""
 
     query: Query
     positive: Item
@@ -29,7 +29,8 @@ class Split:
     """A named protocol applied to a dataset.
 
     ``train``: rows of ``dataset.interactions`` that may be learned from, same columns and order.
-    ``valid``, ``test``: one `Case` per evaluated user; ``query.history`` is all the protocol lets a model see.
+    ``valid``, ``test``: one `Case` per evaluated user, or for each of their held-out items; ``query.history`` is all
+    that the protocol lets a model see.
     """
 
     dataset: Dataset

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tastemaker.artifacts import write_atomic
 from tastemaker.errors import DataError
 from tastemaker.evaluate import wording
-from tastemaker.evaluate.result import Published, Result, Row, read_result
+from tastemaker.evaluate.result import Pair, Result, Row, read_result
 
 _MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _INTRODUCTION = """# Results
@@ -54,13 +55,17 @@ def write_pages(root: str | Path) -> list[Path]:
 def _section(result: Result) -> str:
     lines = [f"## {result.name}", "", f"{wording.headline(result)} {result.n:,} cases, {_protocol(result)}.", ""]
     lines += _table(result, result.columns)
-    if result.paired:
-        lines += ["", *_pairs(result)]
+    for remark in result.remarks:
+        lines += ["", remark]
+    for _, pairs in result.paired_on:
+        lines += ["", *_pairs(pairs)]
+    for name in result.columns[:2]:
+        lines += _slices(wording.slice_table(result, name))
     notes = [f"- {row.system}: {row.notes}" for row in result.rows if row.notes]
     if notes:
         lines += ["", *notes]
     if result.published:
-        lines += ["", "Published, by other models on other candidates:", "", *map(_published, result.published)]
+        lines += ["", f"{wording.PUBLISHED}:", "", *(f"- {wording.published(one)}" for one in result.published)]
     if result.missing:
         lines += ["", f"Not measured yet: {', '.join(result.missing)}."]
     return "\n".join([*lines, "", *_facts(result), ""])
@@ -69,7 +74,11 @@ def _section(result: Result) -> str:
 def _fragment(result: Result) -> str:
     names = [name for name in result.columns if name in (result.headline, "valid_ratio")]
     table = "\n".join(_table(result, names))
-    return f"{table}\n\n{wording.headline(result)} {result.n:,} cases, {_protocol(result)}; all of it in RESULTS.md.\n"
+    told = "; ".join(map(wording.published, result.published))
+    return (
+        f"{table}\n\n{wording.headline(result)} {result.n:,} cases, {_protocol(result)}; all of it in RESULTS.md.\n"
+        + (f"\n{wording.PUBLISHED}: {told}.\n" if told else "")
+    )
 
 
 def _table(result: Result, names: tuple[str, ...] | list[str]) -> list[str]:
@@ -91,21 +100,23 @@ def _cell(row: Row, name: str, best: bool) -> str:
     return (f"**{value}**" if best else value) + (f" {ends}" if ends else "")
 
 
-def _pairs(result: Result) -> list[str]:
-    first = result.paired[0]
+def _slices(lines: list[list[str]]) -> list[str]:
+    if not lines:
+        return []
+    head, *rest = ("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+    return ["", head, "|---|" + "---:|" * (len(lines[0]) - 1), *rest]
+
+
+def _pairs(pairs: Sequence[Pair]) -> list[str]:
+    first = pairs[0]
     lines = [f"| {_escaped(first.a)} less | {first.metric} | 95 % | p | users better, alike, worse |"]
     lines.append("|---|---:|---:|---:|---:|")
-    for pair in result.paired:
+    for pair in pairs:
         name = _escaped(pair.b) + (" (the best without a language model)" if pair.best_non_llm else "")
         users = ", ".join(f"{n:,}" for n in pair.users) if pair.users else wording.DASH
         ends = wording.interval(pair.ci95, sign=True)
         lines.append(f"| {name} | {wording.signed(pair.delta)} | {ends} | {wording.p_value(pair.p_holm)} | {users} |")
     return lines
-
-
-def _published(one: Published) -> str:
-    values = ", ".join(f"{name} {wording.number(value)}" for name, value in one.metrics.items())
-    return f"- {one.system}: {values} ({one.source})"
 
 
 def _facts(result: Result) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
+from tastemaker.evaluate.judged import Floats, Judged
 from tastemaker.evaluate.result import Bin, Calibration, Slots
 
 _BINS = 10
@@ -41,6 +44,16 @@ def calibration(outcomes: pl.DataFrame) -> Calibration | None:
         return None
     sure = answered["confidence"].to_numpy().astype(np.float64)
     hit = answered["hit"].to_numpy().astype(np.float64)
+    return _binned(sure, hit)
+
+
+def reliability(copies: Sequence[Judged]) -> Calibration:
+    """What the system gave as the probability of a like against how often it was one, in the same bins."""
+    sure = np.concatenate([1.0 / (1.0 + np.exp(-copy.scores)) for copy in copies])
+    return _binned(sure, np.concatenate([copy.liked for copy in copies]).astype(np.float64))
+
+
+def _binned(sure: Floats, hit: Floats) -> Calibration:
     which = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
     n = np.bincount(which, minlength=_BINS)
     mean_sure = np.bincount(which, weights=sure, minlength=_BINS) / np.maximum(n, 1)

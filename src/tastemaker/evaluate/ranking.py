@@ -31,9 +31,10 @@ SCHEMA: dict[str, Any] = {
     "picked": pl.Int16,
     "confidence": pl.Float32,
 }
-"""Columns of the outcomes. ``user`` is the user's number, or -1 - case for a stranger. ``slot`` is where the positive
-was shown, ``picked`` where the top item was (-1: nowhere, or a tie for first); both count from 0. ``rank`` is the
-mean place of the positive over its ties, ``hit`` the chance that it comes first."""
+"""Columns of the outcomes: a row for each right answer, ``case`` numbers the questions. ``user`` is the user's number,
+or -1 - case for a stranger. ``slot`` is where the positive was shown, ``picked`` where the top item was (-1: nowhere,
+or a tie for first); both count from 0. ``rank`` is the mean place of the positive over its ties, ``hit`` the chance
+that it comes first."""
 
 
 def place(scores: FloatArray, positives: IntArray, allowed: BoolArray | None = None) -> Outcomes:
@@ -43,21 +44,22 @@ def place(scores: FloatArray, positives: IntArray, allowed: BoolArray | None = N
     """
     rows = np.arange(len(scores))
     answered: BoolArray = ~np.asarray(np.isnan(scores).all(axis=1))
-    values = np.where(answered[:, None], scores, 0.0).astype(np.float64)
+    values = scores if answered.all() else np.where(answered[:, None], scores, 0)
     allowed = np.ones(scores.shape, dtype=np.bool_) if allowed is None else allowed
     own = values[rows, positives][:, None]
-    above = ((values > own) & allowed).sum(axis=1, dtype=np.int32)
-    tied = ((values == own) & allowed).sum(axis=1, dtype=np.int32) - 1
+    above = np.count_nonzero((values > own) & allowed, axis=1).astype(np.int32)
+    tied = np.count_nonzero((values == own) & allowed, axis=1).astype(np.int32) - 1
     competing = np.where(allowed, values, -np.inf)
     top = competing.max(axis=1, keepdims=True)
-    alone = answered & ((competing == top).sum(axis=1) == 1)
+    alone = answered & (np.count_nonzero(competing == top, axis=1) == 1)
+    n = np.count_nonzero(allowed, axis=1).astype(np.int32)
     return {
         "slot": positives,
         "above": above,
-        "tied": tied.astype(np.int32),
-        "n": allowed.sum(axis=1, dtype=np.int32),
+        "tied": tied,
+        "n": n,
         "answered": answered,
-        "rank": np.where(answered, 1.0 + above + tied / 2.0, allowed.sum(axis=1)),
+        "rank": np.where(answered, 1.0 + above + tied / 2.0, n),
         "hit": np.where(answered & (above == 0), 1.0 / (tied + 1), 0.0),
         "picked": np.where(alone, competing.argmax(axis=1), -1),
         "confidence": np.where(answered, _top_share(competing, top), 0.0),
@@ -69,11 +71,8 @@ def ranks_of(outcomes: Outcomes | pl.DataFrame) -> Ranks:
     return Ranks(*(np.asarray(outcomes[column]) for column in ("above", "tied", "n", "answered", "valid")))
 
 
-def stacked(scores: Sequence[FloatArray], n: int, system: str) -> FloatArray:
-    """``[case, n]``, checked: as many as there are items, numbers or minus infinity, or a whole row of NaN."""
-    for row in scores:
-        if row.shape != (n,):
-            raise UsageError(f"system {system!r} gave scores of shape {row.shape} for {n} items; one score per item")
+def stacked(scores: Sequence[FloatArray], system: str) -> FloatArray:
+    """``[case, n]``, checked: numbers or minus infinity, or a whole row of NaN."""
     table = np.stack([np.asarray(row) for row in scores])
     unclear = np.isnan(table).any(axis=1) & ~np.isnan(table).all(axis=1)
     if unclear.any() or np.isposinf(table).any():
@@ -81,7 +80,8 @@ def stacked(scores: Sequence[FloatArray], n: int, system: str) -> FloatArray:
     return table
 
 
-def _top_share(competing: npt.NDArray[np.float64], top: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _top_share(competing: FloatArray, top: FloatArray) -> npt.NDArray[np.float64]:
     base = np.where(np.isfinite(top), top, 0.0)
-    total = np.exp(competing - base).sum(axis=1)
+    apart = np.subtract(competing, base, dtype=np.float64)
+    total = np.exp(apart, out=apart).sum(axis=1)
     return np.where(total > 0, 1.0 / np.maximum(total, 1.0), 0.0)

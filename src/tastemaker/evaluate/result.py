@@ -44,6 +44,19 @@ class Calibration(_Part):
     bins: tuple[Bin, ...]
 
 
+class Slice(_Part):
+    """One system on some of the cases."""
+
+    name: str
+    """Which cases."""
+    n: int
+    users: int
+    usable: int
+    """Users with answers of both kinds, over whom metrics within users are means."""
+    metrics: dict[str, float]
+    """Those that are defined here."""
+
+
 class Row(_Part):
     """One system."""
 
@@ -60,6 +73,7 @@ class Row(_Part):
     """Each metric for each of the seeds, where there are several."""
     seconds_per_1000: float | None = None
     """What 1,000 recommendations took on the machine named."""
+    slices: tuple[Slice, ...] = ()
     slots: Slots | None = None
     calibration: Calibration | None = None
     notes: str = ""
@@ -78,7 +92,8 @@ class Pair(_Part):
     p_holm: float = 1.0
     """Corrected for all the pairs of this result."""
     test: str = ""
-    """``mcnemar`` (exact) where every user has one yes-or-no outcome, else ``sign-flip`` over users."""
+    """``mcnemar`` (exact) where every user has one yes-or-no outcome, else ``sign-flip`` over users; ``bootstrap`` over
+    users for metrics that are no means over cases."""
     draws: int = 1
     a_mean: float | None = None
     b_mean: float | None = None
@@ -97,8 +112,9 @@ class Run(_Part):
     draws: int
     seconds: float
     recommendations: int
+    """How many questions it was asked, in ``seconds``; one may stand for many lists (`System.scores_catalogue`)."""
     probabilities: bool
-    """Whether the softmax of its scores means something."""
+    """Whether its scores are log-probabilities, or logits of a softmax."""
     notes: str = ""
 
 
@@ -120,7 +136,7 @@ class Result(_Part):
     data_hash: str
     candidates_hash: str | None = None
     n: int
-    """Cases; with one case a user, as in all present protocols, users."""
+    """Questions; with one question a user, as in all present protocols, users."""
     seeds: tuple[int, ...] = ()
     machine: str
     seconds: float
@@ -135,6 +151,8 @@ class Result(_Part):
     settings: dict[str, Any] = {}
     """Of the protocol."""
     runs: tuple[Run, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What to know of the questions before believing the answers."""
     missing: tuple[str, ...] = ()
     """Systems that belong here and were not measured."""
     published: tuple[Published, ...] = ()
@@ -150,6 +168,12 @@ class Result(_Part):
     def headline(self) -> str:
         """The metric that ranks the rows."""
         return self.columns[0]
+
+    @property
+    def paired_on(self) -> list[tuple[str, list[Pair]]]:
+        """The pairs by metric, the headline first."""
+        names = dict.fromkeys(pair.metric for pair in self.paired)
+        return [(name, [pair for pair in self.paired if pair.metric == name]) for name in names]
 
     @property
     def groups(self) -> list[tuple[str, list[Row]]]:
@@ -196,6 +220,7 @@ def read_result(path: str | Path) -> Result:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"is not a result: {where}: {first['msg']}", path) from error
+        reason = f"{where}: {first['msg']}" if where else "expected what `tastemaker evaluate --out` writes"
+        raise DataError(f"is not a result: {reason}", path) from error
     except ValueError as error:
         raise DataError(f"is not a result: not JSON ({error})", path) from error

@@ -16,7 +16,9 @@ from tastemaker.evaluate import protocols
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.machine import commit as this_commit
 from tastemaker.evaluate.machine import machine
-from tastemaker.evaluate.ranking import SCHEMA
+from tastemaker.evaluate.preference_evaluation import PreferenceEvaluation
+from tastemaker.evaluate.protocols import PreferenceProtocol
+from tastemaker.evaluate.ranking_evaluation import RankingEvaluation
 from tastemaker.evaluate.result import Result, read_result
 
 
@@ -42,6 +44,7 @@ def result_of(evaluation: Evaluation, name: str, command: str = "", *, commit: s
         part=evaluation.part,
         settings=evaluation.protocol.model_dump(),
         runs=evaluation.runs,
+        remarks=evaluation.remarks,
     )
 
 
@@ -80,13 +83,15 @@ def read_evaluation(path: str | Path) -> Evaluation:
         protocol = protocols.registry.get(result.protocol).model_validate(result.settings)
     except ValidationError as error:
         raise DataError(f"has settings its protocol does not have ({error.errors()[0]['msg']})", path) from error
-    return Evaluation(
+    kind: type[Evaluation] = PreferenceEvaluation if isinstance(protocol, PreferenceProtocol) else RankingEvaluation
+    return kind(
         protocol=protocol,
         data_hash=result.data_hash,
         candidates_hash=result.candidates_hash,
         part=result.part,
-        outcomes=pl.read_parquet(io.BytesIO(outcomes)).select(*SCHEMA),
+        outcomes=pl.read_parquet(io.BytesIO(outcomes)).select(*kind.SCHEMA),
         runs=result.runs,
         focus=result.focus,
         seconds=result.seconds,
+        remarks=result.remarks,
     )

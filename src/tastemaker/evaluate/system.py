@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tastemaker.collab.base import CollaborativeModel
+from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.types import BoolArray, FloatArray, Query
 
 Kind = Literal["trivial", "collaborative", "llm"]
@@ -33,8 +34,12 @@ class System:
     """How many of the candidate draws to judge it on, if not all: the costly ones make do with the first few."""
     seed: int | None = None
     """Of its training, where several were trained."""
-    probabilities: bool | None = None
-    """Whether the softmax of its scores means something, so that calibration is shown. None: unless trivial."""
+    scores_catalogue: bool = False
+    """Whether one pass scores any number of items and no item's score depends on the others shown: then all the lists
+    of a case are asked as one question."""
+    probabilities: bool = False
+    """Whether its scores are log-probabilities, logits of a softmax, or, where the question is yes or no, log-odds, so
+    that calibration means something."""
     notes: str = ""
     """One sentence for the table: settings, what it was tuned on."""
 
@@ -54,4 +59,20 @@ class System:
         def score(queries: Sequence[Query]) -> Sequence[FloatArray]:
             return model.score_candidates(queries) if queries[0].candidates else list(model.score(queries))
 
-        return cls(name, kind, score, draws=draws, seed=seed, notes=notes)
+        return cls(
+            name,
+            kind,
+            score,
+            draws=draws,
+            seed=seed,
+            scores_catalogue=True,
+            probabilities=model.probabilities,
+            notes=notes,
+        )
+
+    @classmethod
+    def of_pointwise(
+        cls, name: str, model: PointwiseModel, kind: Kind = "collaborative", *, seed: int | None = None, notes: str = ""
+    ) -> System:
+        """A fitted model of yes/no questions as a row."""
+        return cls(name, kind, model.score, seed=seed, probabilities=model.probabilities, notes=notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tastemaker.evaluate import wording
-from tastemaker.evaluate.result import Result, Row
+from tastemaker.evaluate.result import Pair, Result, Row
 
 
 class ResultTable:
@@ -33,9 +33,18 @@ class ResultTable:
         yield self._rows(shown, roomy)
         if len(shown) < len(result.columns):
             yield Text(f"no room for {', '.join(n for n in result.columns if n not in shown)}", style="dim")
-        if result.paired:
-            yield Text(f"\nPaired by user on {result.paired[0].metric}; p after Holm's correction", style="bold")
-            yield self._pairs()
+        if result.published:
+            yield Text(f"{wording.PUBLISHED}:", style="italic")
+            yield from (Text(f"  {wording.published(one)}", style="dim") for one in result.published)
+        for remark in result.remarks:
+            yield Text(remark, style="dim")
+        for name, pairs in result.paired_on:
+            yield Text(f"\nPaired by user on {name}; p after Holm's correction", style="bold")
+            yield self._pairs(pairs)
+        for name in result.columns[:2]:
+            lines = wording.slice_table(result, name)
+            if lines:
+                yield self._slices(lines)
 
     def _rows(self, columns: tuple[str, ...], roomy: bool) -> Table:
         result = self.result
@@ -56,12 +65,20 @@ class ResultTable:
             table.add_section()
         return table
 
-    def _pairs(self) -> Table:
+    def _slices(self, lines: list[list[str]]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column(f"{self.result.paired[0].a} less", overflow="fold", min_width=24)
+        for i, name in enumerate(lines[0]):
+            table.add_column(name, justify="right" if i else "left", overflow="fold")
+        for line in lines[1:]:
+            table.add_row(*map(Text, line))
+        return table
+
+    def _pairs(self, pairs: Sequence[Pair]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        table.add_column(f"{pairs[0].a} less", overflow="fold", min_width=24)
         for name in ("delta", "95 %", "p", "lists"):
             table.add_column(name, justify="right", no_wrap=True)
-        for pair in self.result.paired:
+        for pair in pairs:
             name = f"{pair.b} (best without LLM)" if pair.best_non_llm else pair.b
             ends = Text(wording.interval(pair.ci95, sign=True))
             p = wording.p_value(pair.p_holm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tastemaker.evaluate.result import Pair, Result, higher_is_better
+from tastemaker.evaluate.result import Pair, Published, Result, higher_is_better
 from tastemaker.evaluate.significance import Interval
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -12,10 +12,26 @@ KIND_TITLES = {
     "llm": "With a language model",
 }
 
+PUBLISHED = "Published, not measured here (other models, other candidate lists)"
+
 
 def kind_title(kind: str) -> str:
     """The heading above the rows of that kind."""
     return KIND_TITLES.get(kind, kind)
+
+
+def slice_table(result: Result, metric: str) -> list[list[str]]:
+    """How the rows do on some of the cases: a heading, what is in each slice, and a line for every row."""
+    rows = [row for _, group in result.groups for row in group if row.slices]
+    if not rows:
+        return []
+    slices = rows[0].slices
+    return [
+        [metric, *(one.name for one in slices)],
+        ["cases", *(f"{one.n:,}" for one in slices)],
+        ["users, of them with both answers", *(f"{one.users:,}, {one.usable:,}" for one in slices)],
+        *([row.system, *(number(one.metrics.get(metric)) for one in row.slices)] for row in rows),
+    ]
 
 
 def number(value: float | None) -> str:
@@ -53,6 +69,12 @@ def seconds(value: float | None) -> str:
     if value >= 1:
         return f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"
     return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.1f} ms"
+
+
+def published(one: Published) -> str:
+    """What others report, in their own digits, and where."""
+    values = ", ".join(f"{name} {value:.4g}" for name, value in one.metrics.items())
+    return f"{one.system} {values} ({one.source})"
 
 
 def verdict(pair: Pair) -> str:

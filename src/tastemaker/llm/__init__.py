@@ -9,10 +9,18 @@ if TYPE_CHECKING:
     from tastemaker.llm.base import LanguageModel
     from tastemaker.llm.fake import FakeLM
     from tastemaker.llm.local import LocalLM
+    from tastemaker.llm.remote import RemoteLM
+    from tastemaker.llm.sentences import SentenceEncoder
 
-__all__ = ["FakeLM", "LanguageModel", "LocalLM", "load"]
+__all__ = ["FakeLM", "LanguageModel", "LocalLM", "RemoteLM", "SentenceEncoder", "load"]
 
-_HOMES = {"FakeLM": "fake", "LanguageModel": "base", "LocalLM": "local"}
+_HOMES = {
+    "FakeLM": "fake",
+    "LanguageModel": "base",
+    "LocalLM": "local",
+    "RemoteLM": "remote",
+    "SentenceEncoder": "sentences",
+}
 
 
 def load(name: str, **options: Any) -> LocalLM:

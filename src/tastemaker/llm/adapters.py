@@ -62,6 +62,8 @@ def attach(
     for layer in _layers(lm).values():
         if type(layer) is PeftLinear and type(layer.get_base_layer()) is nn.Linear:
             layer.__class__ = FastLinear
+            layer.total = None
+    lm.adapted = [layer for layer in _layers(lm).values() if isinstance(layer, FastLinear)]
     lm.model.train(lm.model.training)  # new layers come in training mode
     lm.model.requires_grad_(False)
     parameters = _parameters(lm)
@@ -80,6 +82,7 @@ def detach(lm: LocalLM) -> None:
     for name, layer in _layers(lm).items():
         parent, _, child = name.rpartition(".")
         setattr(lm.model.get_submodule(parent), child, layer.get_base_layer())
+    lm.adapted = []
     if hasattr(lm.model, "peft_config"):
         del lm.model.peft_config
 
@@ -90,6 +93,7 @@ def merged(lm: LocalLM) -> Iterator[None]:
 
     Afterwards the very same weights are back, to the bit. Costs the memory of a second copy of the adapted weights.
     """
+    refresh(lm)
     originals: dict[PeftLinear, Tensor] = {}
     try:
         with torch.no_grad():
@@ -143,49 +147,66 @@ def load_adapter_state(lm: LocalLM, state: Mapping[str, FloatArray]) -> None:
 class FastLinear(PeftLinear):  # type: ignore[misc, unused-ignore]
     """peft's own LoRA layer, run as one linear layer whose weight is the sum, where that gives the same result."""
 
+    total: Tensor | None
+    """``W + s B A`` in the numbers of ``W``; `refresh` keeps it up to date."""
+    summed: tuple[int, ...]
+    """Which state of the matrices it is the sum of."""
+
     def forward(self, x: Tensor, *args: Any, **options: Any) -> Tensor:
         """The layer's output in the layer's own numbers."""
         dropping = self.training and isinstance(self.lora_dropout[ADAPTER], nn.Dropout)
-        fast = not (args or options or self.merged or self.disable_adapters or dropping)
+        fast = self.total is not None and not (args or options or self.merged or self.disable_adapters or dropping)
         if not fast or torch.is_autocast_enabled(x.device.type):
             slow: Tensor = super().forward(x, *args, **options)
             return slow
-        base = self.get_base_layer()
+        bias = self.get_base_layer().bias
         first, second = self.lora_A[ADAPTER].weight, self.lora_B[ADAPTER].weight
-        out: Tensor = _Sum.apply(x, base.weight, first, second, float(self.scaling[ADAPTER]))  # type: ignore[no-untyped-call]
-        return out if base.bias is None else out + base.bias
+        out: Tensor = _Sum.apply(x, self.total, first, second, float(self.scaling[ADAPTER]))  # type: ignore[no-untyped-call]
+        return out if bias is None else out + bias
+
+
+def refresh(lm: LocalLM) -> None:
+    """Make the summed weights those of the matrices as they are now; nothing, if none has changed since.
+
+    Once per optimiser step instead of twice per layer and micro-batch, for the memory of a second copy of the
+    adapted weights, which inference wants anyway.
+    """
+    for layer in lm.adapted:
+        first, second = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+        state = (first._version, second._version, first.data_ptr(), second.data_ptr())
+        if layer.total is None or layer.summed != state:
+            with torch.no_grad():
+                weight = layer.get_base_layer().weight
+                # A new tensor each time: the way back of an earlier pass may still need the old one.
+                layer.total = torch.addmm(
+                    weight, second.to(weight.dtype), first.to(weight.dtype), alpha=float(layer.scaling[ADAPTER])
+                )
+            layer.summed = state
 
 
 class _Sum(torch.autograd.Function):
-    """``x (W + s B A)^T`` with gradients for x, A and B: only the small matrices ever change their type.
-
-    The sum is made anew on the way back: cheaper than keeping a second copy of every weight.
-    """
+    """``x (W + s B A)^T`` with gradients for x, A and B: only the small matrices ever change their type."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(x, weight, a, b)
+    def forward(ctx: Any, x: Tensor, total: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(x, total, a, b)
         ctx.scale = scale
-        return functional.linear(x, _sum(weight, a, b, scale))
+        return functional.linear(x, total)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, a, b = ctx.saved_tensors
-        back = gradient @ _sum(weight, a, b, ctx.scale) if ctx.needs_input_grad[0] else None
+        x, total, a, b = ctx.saved_tensors
+        back = gradient @ total if ctx.needs_input_grad[0] else None
         rows, inputs = gradient.flatten(0, -2), x.flatten(0, -2)
         for_a = (rows @ b.to(rows.dtype)).T @ inputs
         for_b = rows.T @ (inputs @ a.to(inputs.dtype).T)
         return back, None, for_a.to(a.dtype) * ctx.scale, for_b.to(b.dtype) * ctx.scale, None
 
 
-def _sum(weight: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-    return torch.addmm(weight, b.to(weight.dtype), a.to(weight.dtype), alpha=scale)
-
-
 def _merged_weight(layer: PeftLinear) -> Tensor:
+    if isinstance(layer, FastLinear) and layer.total is not None:
+        return layer.total
     weight: Tensor = layer.get_base_layer().weight
-    if isinstance(layer, FastLinear):
-        return _sum(weight, layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, float(layer.scaling[ADAPTER]))
     whole: Tensor = weight + layer.get_delta_weight(ADAPTER).to(weight.dtype)
     return whole
 

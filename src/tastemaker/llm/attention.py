@@ -1,7 +1,8 @@
-"""Queries, keys and values -> attention by plain matrix products, which short sequences on a CPU run fastest.
+"""Queries, keys and values -> attention that a CPU runs fast, forwards and backwards.
 
-Registered with transformers under `NAME`. In bf16 at 128-256 tokens, forward and backward together take some three
-quarters of the time of its scaled-dot-product attention: keys shared by a group of queries are never repeated.
+Registered with transformers under `NAME`. Without gradients it is torch's own, which never writes the scores down.
+With gradients that one is slow on the way back; here the way back is plain matrix products over scores made anew, in
+which keys shared by a group of queries are never repeated.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "matmul"
 LONGEST = 1024
-"""Beyond this many keys the table of scores costs more than it saves, and transformers' own attention takes over."""
+"""Beyond this many keys the table of scores costs more than it saves on the way back: transformers' own takes over."""
 
 
 def install(model: PreTrainedModel) -> bool:
@@ -47,26 +48,83 @@ def attention(
     ``query`` is [batch, head, query, width], ``key`` and ``value`` may have fewer heads, and ``attention_mask``
     broadcasts to [batch, head, query, key]: booleans (what may be seen), or numbers to be added to the scores.
     """
-    length, keys = query.shape[2], key.shape[2]
-    if (keys > LONGEST and softcap is None) or options.get("position_bias") is not None:
-        other: tuple[Tensor, None] = sdpa_attention_forward(
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    mask = _mask(attention_mask, module, query, key.shape[2], options.get("is_causal"))
+    triangular = attention_mask is None and mask is not None and query.shape[2] == key.shape[2]
+    if softcap is not None or dropout:
+        return _plainly(query, key, value, mask, dropout, scale, softcap), None
+    if key.shape[2] > LONGEST or options.get("position_bias") is not None:
+        own: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
-        return other
-    batch, heads, _, width = query.shape
-    shared = key.shape[1]
-    grouped = query.reshape(batch, shared, heads // shared * length, width)
-    scores = (grouped * (width**-0.5 if scaling is None else scaling)) @ key.transpose(2, 3)
-    scores = scores.view(batch, shared, heads // shared, length, keys)
+        return own
+    seen: Tensor = _Attention.apply(query, key, value, mask, triangular, scale)  # type: ignore[no-untyped-call]
+    return seen.transpose(1, 2).contiguous(), None
+
+
+class _Attention(torch.autograd.Function):
+    """Torch's own attention forwards; backwards, the weights once more and five matrix products."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, triangular: bool, scale: float
+    ) -> Tensor:
+        ctx.save_for_backward(query, key, value, mask)
+        ctx.scale = scale
+        return functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None if triangular else mask,
+            is_causal=triangular,  # which need not look at half of the scores
+            scale=scale,
+            enable_gqa=key.shape[1] != query.shape[1],
+        )
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mask = ctx.saved_tensors
+        shape = query.shape
+        asked, given = _grouped(query, key), _grouped(gradient, key)
+        weights = torch.softmax(_scores(asked * ctx.scale, key, mask, shape[2]), -1)
+        flat = weights.view(*asked.shape[:3], -1)
+        of_weights = (given @ value.transpose(2, 3)).view_as(weights)
+        of_scores = torch.ops.aten._softmax_backward_data(of_weights, weights, -1, weights.dtype).view_as(flat)
+        of_query = ((of_scores @ key) * ctx.scale).view(shape)
+        of_key = (of_scores.transpose(2, 3) @ asked) * ctx.scale
+        return of_query, of_key, flat.transpose(2, 3) @ given, None, None, None
+
+
+def _plainly(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scale: float, softcap: float | None
+) -> Tensor:
+    """Attention written out, for what torch's own does not do: a soft cap on the scores, dropout on the weights."""
+    scores = (_grouped(query, key) * scale) @ key.transpose(2, 3)
+    scores = scores.view(*key.shape[:2], -1, query.shape[2], key.shape[2])
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
-    if (mask := _mask(attention_mask, module, query, keys, options.get("is_causal"))) is not None:
-        scores = scores + (
-            mask.unsqueeze(1) if mask.shape[1] == 1 else mask.view(-1, shared, heads // shared, *mask.shape[2:])
-        )
+    if mask is not None:
+        scores = scores + _over_groups(mask, scores)
     weights = functional.dropout(torch.softmax(scores, -1), dropout, dropout > 0)
-    seen = weights.view(batch, shared, -1, keys) @ value
-    return seen.view(batch, heads, length, -1).transpose(1, 2).contiguous(), None
+    seen = weights.view(*key.shape[:2], -1, key.shape[2]) @ value
+    return seen.view(*query.shape[:3], -1).transpose(1, 2).contiguous()
+
+
+def _grouped(query: Tensor, key: Tensor) -> Tensor:
+    """[batch, key head, group * query, width]."""
+    return query.reshape(*key.shape[:2], -1, query.shape[3])
+
+
+def _scores(asked: Tensor, key: Tensor, mask: Tensor | None, length: int) -> Tensor:
+    """[batch, key head, group, query, key]."""
+    scores = (asked @ key.transpose(2, 3)).view(*key.shape[:2], -1, length, key.shape[2])
+    return scores if mask is None else scores.add_(_over_groups(mask, scores))
+
+
+def _over_groups(mask: Tensor, scores: Tensor) -> Tensor:
+    if mask.shape[1] == 1:
+        return mask.unsqueeze(1)
+    return mask.view(-1, scores.shape[1], scores.shape[2], *mask.shape[2:])
 
 
 def additive_mask(*args: Any, dtype: torch.dtype = torch.float32, **options: Any) -> Tensor | None:

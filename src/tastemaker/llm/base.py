@@ -1,9 +1,10 @@
-"""The one seam to language models: score continuations, generate text."""
+"""The one seam to language models: score continuations, generate text, at once or as it comes."""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tastemaker.errors import PromptError
 from tastemaker.prompts.prompt import Prompt
@@ -42,6 +43,43 @@ class LanguageModel(ABC):
         A choice comes back as its own text, ``choice.text(slots="drop")``, and is never cut. Without ``choices``
         the text may be anything at all: read it with `tastemaker.prompts.parse`, and never use it unread.
         """
+
+    def stream(self, prompt: Prompt, *, max_new_tokens: int = 64, stop: str = "\n") -> Iterator[str]:
+        """The text `generate` would give, in pieces as they come; to stop early, close the iterator."""
+        (text,) = self.generate([prompt], max_new_tokens=max_new_tokens, stop=stop)
+        yield from re.findall(r"\s*\S+|\s+", text)
+
+    def asked(self, prompt: Prompt) -> Prompt:
+        """The prompt as the turn of somebody who waits for an answer: in the model's own chat template, if any."""
+        return prompt
+
+    def generate_lists(
+        self, prompts: Sequence[Prompt], choices: Sequence[Sequence[Prompt]], *, n: int, stop: str = "\n"
+    ) -> list[list[int]]:
+        """For each prompt, ``n`` different choices by their places (all, if there are fewer), as the model lists them.
+
+        Each is written after those before it, ``stop`` between them. A list ends early only where a model breaks the
+        promise of ``generate`` and answers with something that is no choice.
+        """
+        aligned(prompts, choices, "choices")
+        lists: list[list[int]] = [[] for _ in prompts]
+        going = list(range(len(prompts)))
+        while going := [i for i in going if len(lists[i]) < min(n, len(choices[i]))]:
+            left = [[place for place in range(len(choices[i])) if place not in lists[i]] for i in going]
+            asked = [
+                Prompt.of(prompts[i], *(part for place in lists[i] for part in (choices[i][place], stop)))
+                for i in going
+            ]
+            several = [[choices[i][place] for place in places] for i, places in zip(going, left, strict=True)]
+            texts = self.generate(asked, choices=several, stop=stop)
+            named = [
+                next((place for place in places if choices[i][place].text(slots="drop") == text), None)
+                for i, places, text in zip(going, left, texts, strict=True)
+            ]
+            for i, place in zip(going, named, strict=True):
+                lists[i] += [] if place is None else [place]
+            going = [i for i, place in zip(going, named, strict=True) if place is not None]
+        return lists
 
 
 def aligned(prompts: Sequence[Prompt], lists: Sequence[Sequence[Prompt]], what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +40,25 @@ def write(lm: LocalLM, prompts: Sequence[Encoded], max_new_tokens: int, stop: st
     return [text.partition(stop)[0] if stop else text for text in texts]
 
 
+def stream(lm: LocalLM, prompt: Encoded, max_new_tokens: int, stop: str) -> Iterator[str]:
+    """What `write` would write, piece by piece: never half a character, nor what may yet turn out to be ``stop``."""
+    ends, written, sent = end_tokens(lm), list[int](), 0
+    for token in _greedy(lm, prompt, max_new_tokens):
+        if token in ends:
+            break
+        written.append(token)
+        text = lm.encode.decode(written)
+        if stop and stop in text:
+            break
+        safe = len(text) - _unsure(text, stop)
+        if safe > sent:
+            yield text[sent:safe]
+            sent = safe
+    text = lm.encode.decode(written)
+    if rest := (text.partition(stop)[0] if stop else text)[sent:]:
+        yield rest
+
+
 def choose(lm: LocalLM, prompts: Sequence[Encoded], choices: Sequence[Sequence[Prompt]], stop: str) -> list[str]:
     """One choice per prompt: the likeliest at each step of the tokens that can still become one, the end included."""
     tries = [_trie(lm, several, stop) for several in choices]
@@ -47,15 +66,8 @@ def choose(lm: LocalLM, prompts: Sequence[Encoded], choices: Sequence[Sequence[P
 
     def pick(which: list[int], hidden: Tensor) -> list[int | None]:
         allowed = [tries[i].allowed(written[i]) for i in which]
-        tokens = sorted({token for several in allowed for token in several})
-        if not tokens:
-            return [None] * len(which)
-        logits = lm.logits(hidden, torch.tensor(tokens, device=hidden.device)).tolist()
-        picked: list[int | None] = []
-        for i, several, row in zip(which, allowed, logits, strict=True):
-            value = dict(zip(tokens, row, strict=True))
-            token = max(several, key=value.__getitem__, default=None)
-            picked.append(token)
+        picked = _likeliest(lm, hidden, allowed)
+        for i, token in zip(which, picked, strict=True):
             if token is not None:
                 written[i] = _forced(tries[i], [*written[i], token])
         return [None if _ended(tries[i], written[i]) else token for i, token in zip(which, picked, strict=True)]
@@ -65,6 +77,50 @@ def choose(lm: LocalLM, prompts: Sequence[Encoded], choices: Sequence[Sequence[P
     _run(lm, [prompts[i] for i in open_], lambda which, hidden: pick([open_[i] for i in which], hidden), longest)
     found = [trie.terminal(ids) for trie, ids in zip(tries, written, strict=True)]
     return [several[i or 0].text(slots="drop") for several, i in zip(choices, found, strict=True)]
+
+
+def choose_lists(
+    lm: LocalLM, prompts: Sequence[Encoded], choices: Sequence[Sequence[Prompt]], n: int, stop: str
+) -> list[list[int]]:
+    """For each prompt, ``n`` places of different choices, written one after the other in a single pass.
+
+    Every token is the likeliest of those that can still become a choice that is not in the list yet.
+    """
+    spelled = [_spelled(lm, several, stop) for several in choices]
+    lists: list[list[int]] = [[] for _ in prompts]
+    written: list[list[int]] = [[] for _ in prompts]
+    tries = [Trie(ids) for ids in spelled]
+
+    def wanted(i: int) -> int:
+        return min(n, len(choices[i]))
+
+    def pick(which: list[int], hidden: Tensor) -> list[int | None]:
+        allowed = [tries[i].allowed(written[i]) if len(lists[i]) < wanted(i) else [] for i in which]
+        picked = _likeliest(lm, hidden, allowed)
+        for i, token in zip(which, picked, strict=True):
+            if token is not None:
+                written[i].append(token)
+                if (ended := tries[i].terminal(written[i])) is not None:
+                    places = [place for place in range(len(spelled[i])) if place not in lists[i]]
+                    lists[i].append(places[ended])
+                    left = [spelled[i][place] for place in places if place != places[ended]]
+                    tries[i], written[i] = Trie(left), []
+        return [None if len(lists[i]) == wanted(i) else token for i, token in zip(which, picked, strict=True)]
+
+    longest = max((wanted(i) * max(map(len, ids), default=0) for i, ids in enumerate(spelled)), default=0)
+    open_ = [i for i in range(len(prompts)) if wanted(i)]
+    _run(lm, [prompts[i] for i in open_], lambda which, hidden: pick([open_[i] for i in which], hidden), longest)
+    return lists
+
+
+def _likeliest(lm: LocalLM, hidden: Tensor, allowed: Sequence[Sequence[int]]) -> list[int | None]:
+    """For each hidden state the likeliest of its own allowed tokens, None where there is none."""
+    tokens = sorted({token for several in allowed for token in several})
+    if not tokens:
+        return [None] * len(allowed)
+    logits = lm.logits(hidden, torch.tensor(tokens, device=hidden.device)).tolist()
+    values = [dict(zip(tokens, row, strict=True)) for row in logits]
+    return [max(several, key=value.__getitem__, default=None) for several, value in zip(allowed, values, strict=True)]
 
 
 def end_tokens(lm: LocalLM) -> set[int]:
@@ -93,6 +149,30 @@ def _run_group(lm: LocalLM, prompts: list[Encoded], pick: Callable[[Tensor], lis
         ids = torch.tensor([[lm.encode.placeholder if t is None else t] for t in tokens], device=lm.device)
         mask, positions = torch.cat([mask, torch.ones_like(mask[:, :1])], 1), positions + 1
         out = lm.step(embed(ids), mask, positions, use_cache=True, past_key_values=out.past_key_values)
+
+
+def _greedy(lm: LocalLM, prompt: Encoded, limit: int) -> Iterator[int]:
+    """The likeliest next token, again and again. Between two of them the caller's gradients are on, as they were."""
+    if not len(prompt):
+        raise PromptError("an empty prompt cannot be written on; begin it with some text")
+    lm.require_room(len(prompt) + limit)
+    embed, past = lm.model.get_input_embeddings(), None
+    with torch.no_grad():
+        inputs = lm.inputs([prompt])
+        embeddings, positions = inputs.embeddings, inputs.positions
+    for _ in range(limit):
+        with torch.no_grad():
+            out = lm.step(embeddings, None, positions, use_cache=True, past_key_values=past)
+            token = lm.logits(out.last_hidden_state[:, -1]).argmax(-1)
+            past, positions, embeddings = out.past_key_values, positions[:, -1:] + 1, embed(token[:, None])
+        yield int(token)
+
+
+def _unsure(text: str, stop: str) -> int:
+    """How many characters at the end could be half of one character, or the beginning of ``stop``."""
+    halves = len(text) - len(text.rstrip("\ufffd"))
+    begun = (n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n]))
+    return max(halves, next(begun, 0))
 
 
 def _trie(lm: LocalLM, choices: Sequence[Prompt], stop: str) -> Trie:

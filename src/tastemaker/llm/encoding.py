@@ -79,6 +79,11 @@ class Encoder:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
+    def decode_all(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens included."""
+        text: str = self.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return text
+
     def _tokenise(self, text: str, *, trusted: bool, inside: bool) -> tuple[int, ...]:
         ids = self._ids(text, trusted=trusted, inside=inside)
         if trusted or self._forbidden.isdisjoint(ids):

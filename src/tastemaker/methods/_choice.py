@@ -1,4 +1,11 @@
-"""LLaRA as its paper reads: one prompt with history and candidates, answered with the title of one candidate."""
+"""LLaRA as its paper reads: one prompt with history and candidates, answered with the title of one candidate.
+
+What still differs from the released code, in ``mode="faithful"`` too: the end of the prompt is followed by the answer
+itself, not by a second beginning-of-text token; when asked, the wording follows from the history instead of being
+drawn anew, and the cosine begins where the warm-up ends; validation picks among parameters by the share of questions
+in which the right title scores highest, on lists that stay the same; and a step without a hybrid batch still moves
+the projector by what its gradients were before.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +21,11 @@ from tastemaker.errors import UsageError
 from tastemaker.llm import scoring
 from tastemaker.llm.encoding import Encoded
 from tastemaker.llm.projector import Projector
+from tastemaker.methods._tuned import sampled
 from tastemaker.prompts.parse import parse_substring
 from tastemaker.prompts.prompt import ItemSlot, Part, Prompt, joined
 from tastemaker.tuning.stages import Group, Stage
-from tastemaker.types import BoolArray, FloatArray, Item, Progress, Query, quiet
+from tastemaker.types import BoolArray, FloatArray, IntArray, Item, Progress, Query, quiet
 
 if TYPE_CHECKING:
     from tastemaker.methods.llara import LLaRA
@@ -29,6 +37,15 @@ class Question(NamedTuple):
     query: Query
     answer: int
     template: int
+
+
+class Lot(NamedTuple):
+    """A micro-batch before its candidates are drawn: an epoch has thousands, most of which wait for long."""
+
+    places: list[tuple[int, int]]
+    """Whose sequence, and where in it."""
+    template: int
+    seed: int
 
 
 class ChoiceReading:
@@ -61,17 +78,20 @@ class ChoiceReading:
         places = [(u, k) for u, s in enumerate(split.sequences) for k in range(config.least_history, len(s))]
         rows = config.batch_rows
 
-        def epoch(rng: np.random.Generator) -> list[list[Question]]:
+        def epoch(rng: np.random.Generator) -> list[Lot]:
             order = rng.permutation(len(places))
-            asked = [self._question(split.sequences[u], k, rng) for u, k in (places[i] for i in order)]
-            return [asked[i : i + rows] for i in range(0, len(asked), rows)]
+            parts = [[places[i] for i in order[start : start + rows]] for start in range(0, len(order), rows)]
+            templates = rng.integers(len(method.templates), size=len(parts)).tolist()
+            seeds = rng.integers(2**32, size=len(parts)).tolist()
+            return [Lot(*lot) for lot in zip(parts, templates, seeds, strict=True)]
 
-        def loss(batch: list[Question], share: float) -> Tensor:
+        def loss(lot: Lot, share: float) -> Tensor:
             self.projector.hybrid = method.hybrid(share)
-            return self._loss(batch)
+            return self._loss(self.drawn(split.sequences, lot))
 
+        faithful = config.mode == "faithful"
         whole = round(len(places) * config.epochs / rows / config.accumulate)
-        sample = method.sample(split.valid)
+        sample = sampled(split.valid, config.validate_cases)
         drawn = [
             self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)
         ]
@@ -86,12 +106,19 @@ class ChoiceReading:
                     "projector": Group(dict(self.projector.named_parameters()), config.learning_rate, 1e-5),
                 },
                 accumulate=config.accumulate,
-                clip=None if config.mode == "faithful" else 1.0,
+                betas=(0.9, 0.999) if faithful else (0.9, 0.98),
+                decoupled=not faithful,
+                clip=None if faithful else 1.0,
                 validate=(lambda: self._accuracy(drawn)) if drawn else None,
                 validate_every=config.validate_every,
                 facts=method.facts(split),
             )
         ]
+
+    def drawn(self, sequences: Sequence[IntArray], lot: Lot) -> list[Question]:
+        """The lot's questions with their candidates, always the same."""
+        rng = np.random.default_rng(lot.seed)
+        return [self._question(sequences[u], k, rng, lot.template) for u, k in lot.places]
 
     @torch.no_grad()
     def score(self, queries: Sequence[Query], progress: Progress = quiet) -> list[FloatArray]:
@@ -112,7 +139,7 @@ class ChoiceReading:
         """The released way: greedy text, read by substring. One-hot scores (all NaN: no answer) and what was valid."""
         lm = self.method.llm
         lm.filler = self._filler()
-        texts = lm.generate([self.prompt(query) for query in queries], max_new_tokens=24)
+        texts = lm.generate([self.prompt(query) for query in queries], max_new_tokens=64)
         scores, valid = [], []
         for query, text in zip(queries, texts, strict=True):
             index = parse_substring(text, [self.method.title(item) for item in query.candidates]).index
@@ -153,7 +180,9 @@ class ChoiceReading:
         found = scoring.log_probabilities(lm, prompts, [[answer] for answer in answers])
         return -torch.cat(found).sum() / sum(map(len, answers))
 
-    def _question(self, items: Sequence[int] | np.ndarray[Any, Any], at: int, rng: np.random.Generator) -> Question:
+    def _question(
+        self, items: Sequence[int] | np.ndarray[Any, Any], at: int, rng: np.random.Generator, template: int = 0
+    ) -> Question:
         """The item at a place of a sequence among 19 uniform others that are not in the window shown."""
         config = self.method.config
         at = at % len(items)
@@ -171,7 +200,7 @@ class ChoiceReading:
                 others.append(Item(drawn))
         place = int(rng.integers(config.candidates))
         shown = (*others[:place], Item(int(items[at])), *others[place:])
-        return Question(Query(tuple(window), shown), place, int(rng.integers(len(self.method.templates))))
+        return Question(Query(tuple(window), shown), place, template)
 
     def _accuracy(self, questions: Sequence[Question]) -> float:
         scores = self.score([q.query for q in questions])

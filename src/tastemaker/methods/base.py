@@ -8,12 +8,28 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from tastemaker.artifacts import Artifact
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Split
+from tastemaker.errors import ArtifactError
 from tastemaker.types import FloatArray, Progress, Query, Ranking, quiet
+
+
+def saved_catalogue(artifact: Artifact, n_items: int) -> Dataset:
+    """The ``n_items`` items saved in an artefact, as a method reads them. Raises `ArtifactError` unless they are."""
+    items = artifact.frame("items")
+    for column in ("item_id", "title"):
+        if items.schema.get(column) != pl.String or items[column].has_nulls():
+            raise ArtifactError(f"{artifact.path}: its items have no text in column {column!r}; save it again")
+    if items.height != n_items:
+        raise ArtifactError(
+            f"{artifact.path}: holds {items.height} items where its model knows {n_items}; save it again"
+        )
+    return Dataset.of_items(items)
 
 
 class MethodConfig(BaseModel):
@@ -35,6 +51,21 @@ class Method(ABC):
     """The items the method was tuned on (their texts); set by ``tune`` and by ``load``."""
     collab: CollaborativeModel
 
+    @classmethod
+    def wants_vectors(cls, config: MethodConfig) -> bool:
+        """Whether, with these settings, it can only be tuned on a collaborative model that has item vectors."""
+        return False
+
+    @property
+    def scores_catalogue(self) -> bool:
+        """Whether one pass scores any number of items and no item's score depends on the other candidates."""
+        return False
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether scores are log-probabilities, so that how sure the method is of a choice can be read from them."""
+        return False
+
     @abstractmethod
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned. With ``run_dir``: checkpoints and ``log.jsonl`` there, and resumed from there."""
@@ -51,6 +82,10 @@ class Method(ABC):
     @abstractmethod
     def load(cls, path: Path) -> Self:
         """Undo ``save``. Raises `ArtifactError`; never runs code from the directory."""
+
+    def without_users(self) -> Self:
+        """The same method without anything it keeps about any user; most keep nothing."""
+        return self
 
     def rank(self, query: Query) -> Ranking:
         """The query's candidates, best first; ties keep the order shown."""

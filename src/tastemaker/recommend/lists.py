@@ -10,6 +10,8 @@ import numpy as np
 
 from tastemaker.types import BoolArray, FloatArray, IntArray, Item, Ranking
 
+_CELLS = 2**18  # scores looked through at once: what stays in a core's own cache
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -61,16 +63,31 @@ def ranking(candidates: Sequence[int] | IntArray, scores: Any) -> Ranking:
     return Ranking(tuple(Item(int(candidates[i])) for i in order), tuple(float(values[i]) for i in order))
 
 
-def best(scores: FloatArray, allowed: BoolArray, n: int) -> IntArray:
-    """The ``n`` best allowed items (all, if there are fewer), ties by number."""
-    items = np.flatnonzero(allowed)
-    order = np.argsort(-scores[items], kind="stable")[:n]
-    return items[order].astype(np.int32)
+def best(scores: FloatArray, allowed: BoolArray, n: int) -> list[IntArray]:
+    """For each row of ``[query, item]``, its ``n`` best allowed items (all, if there are fewer), ties by number.
+
+    Scores are numbers or minus infinity. Only what lies above the n-th place is sorted, a few rows at a time.
+    """
+    rows = max(1, _CELLS // max(1, scores.shape[1]))
+    return [items for part in batches(rows, len(scores)) for items in _best(scores[part], allowed[part], n)]
 
 
 def batches(size: int, of: int) -> Iterator[slice]:
     """Slices that together cover ``of``."""
     return (slice(start, min(start + size, of)) for start in range(0, of, size))
+
+
+def _best(scores: FloatArray, allowed: BoolArray, n: int) -> list[IntArray]:
+    competing = np.where(allowed, scores, -np.inf)
+    place = max(0, competing.shape[1] - n)
+    last = np.partition(competing, place, axis=1)[:, place, None]
+    chosen, level = competing > last, (competing == last) & allowed
+    room = n - np.count_nonzero(chosen, axis=1)
+    crowded = np.count_nonzero(level, axis=1) > room
+    level[crowded] &= level[crowded].cumsum(axis=1) <= room[crowded, None]
+    row, item = np.nonzero(chosen | level)
+    item = item[np.lexsort((-competing[row, item], row))].astype(np.int32)
+    return np.split(item, np.searchsorted(row, np.arange(1, len(scores))))
 
 
 def _holds(item: Any, score: Any, allowed: BoolArray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -43,7 +44,8 @@ class Recommender:
     """The retriever proposes, the ranker re-scores what was proposed, and every list is checked before it leaves.
 
     ``Recommender(sasrec, llara).recommend(users=["42"], n=10)``. Items and users go by their outside ids. Should the
-    language model fail, the retriever answers alone and ``degraded`` says so.
+    language model fail, the retriever answers alone and ``degraded`` says so. Threads may share it: it answers one
+    call at a time, since a language model's weights and slots are not the same while it answers.
     """
 
     repairs: int
@@ -69,6 +71,7 @@ class Recommender:
         self.retriever, self.ranker, self.n_candidates = retriever, ranker, n_candidates
         self.data = data.dataset if isinstance(data, Split) else data
         self.repairs, self.degraded = 0, False
+        self._lock = threading.Lock()
         self._require_one_catalogue()
 
     def recommend(
@@ -111,11 +114,12 @@ class Recommender:
         if n < 1:
             raise UsageError(f"n is {n}; ask for at least one recommendation")
         answers: list[Answer] = []
-        for part in batches(_BATCH, len(queries)):
-            answers += self._answer(queries[part], n, filter_seen)
-            progress("recommend", part.stop, len(queries))
-        self.repairs += sum(answer.repairs for answer in answers)
-        self.degraded = any(answer.degraded for answer in answers)
+        with self._lock:
+            for part in batches(_BATCH, len(queries)):
+                answers += self._answer(queries[part], n, filter_seen)
+                progress("recommend", part.stop, len(queries))
+            self.repairs += sum(answer.repairs for answer in answers)
+            self.degraded = any(answer.degraded for answer in answers)
         return answers
 
     def score(self, pairs: Iterable[tuple[str, str]]) -> pl.DataFrame:
@@ -132,7 +136,8 @@ class Recommender:
             Query(q.history, tuple(self.item_numbers(list(wanted[user]))), q.user)
             for user, q in zip(wanted, self._asked(list(wanted), None)[1], strict=True)
         ]
-        found, self.degraded = self._scores(queries)
+        with self._lock:
+            found, self.degraded = self._scores(queries)
         scores = dict(zip(wanted, found, strict=True))
         values = [float(scores[user][wanted[user][item]]) for user, item in asked]
         frame = pl.DataFrame({"user_id": [u for u, _ in asked], "item_id": [i for _, i in asked]})
@@ -152,10 +157,11 @@ class Recommender:
         scores = self.retriever.score([query])[0]
         allowed = self._allowed(query, filter_seen=True)
         allowed[target] = False
-        rivals = best(scores, allowed, _RIVALS)
+        (rivals,) = best(scores[None], allowed[None], _RIVALS)
         query = Query(query.history, (target, *map(Item, rivals.tolist())), query.user)
-        found = explanation(self.data, query, lambda queries: self._scores(queries, progress))
-        self.degraded = found.degraded
+        with self._lock:
+            found = explanation(self.data, query, lambda queries: self._scores(queries, progress))
+            self.degraded = found.degraded
         return found
 
     def score_queries(self, queries: Sequence[Query]) -> list[FloatArray]:
@@ -164,9 +170,12 @@ class Recommender:
         Over the catalogue the ranker orders what the retriever proposed and the rest stays below, as it was. Nothing
         is repaired and a language model that fails raises: a measurement must not flatter.
         """
-        if self.ranker is None or (queries and queries[0].candidates):
-            return self._by_retriever(queries) if self.ranker is None else self._by_ranker(queries)
-        parts = [self._over_catalogue(queries[part]) for part in batches(_BATCH, len(queries))]
+        with self._lock:
+            if self.ranker is None:
+                return self._by_retriever(queries)
+            if queries and queries[0].candidates:
+                return self._by_ranker(queries)
+            parts = [self._over_catalogue(queries[part]) for part in batches(_BATCH, len(queries))]
         return [row for part in parts for row in part]
 
     def save_pretrained(self, path: str | os.PathLike[str], *, histories: bool = True) -> None:
@@ -224,12 +233,13 @@ class Recommender:
 
     def _retrieved(self, queries: Sequence[Query], n: int, filter_seen: bool) -> list[_Retrieved]:
         """What the retriever proposes for each query, out of its candidates where it has any."""
+        allowed = np.stack([self._allowed(query, filter_seen=filter_seen) for query in queries])
+        scores = self.retriever.score(queries)
+        pools = best(scores, allowed, n)
         found = []
-        for query, scores in zip(queries, self.retriever.score(queries), strict=True):
-            allowed = self._allowed(query, filter_seen=filter_seen)
-            pool = best(scores, allowed, n)
+        for query, its_scores, its_allowed, pool in zip(queries, scores, allowed, pools, strict=True):
             shown = Query(query.history, tuple(map(Item, pool.tolist())), query.user)
-            found.append(_Retrieved(shown, scores, allowed, pool))
+            found.append(_Retrieved(shown, its_scores, its_allowed, pool))
         return found
 
     def _proposed(self, found: Sequence[_Retrieved]) -> list[Ranking] | None:

@@ -56,7 +56,7 @@ def save(
     with tempfile.TemporaryDirectory(prefix="tastemaker-") as folder:
         parts = {} if ranker is None else {"ranker": Path(folder) / "ranker"}
         if ranker is not None:
-            ranker.save(parts["ranker"])
+            (ranker if histories else ranker.without_users()).save(parts["ranker"])
         artifacts.save(
             path,
             kind=KIND,

@@ -1,7 +1,5 @@
 """A collaborative model -> the tests it must pass, and two datasets whose right answers can be checked by eye."""
 
-
-
 from __future__ import annotations
 
 import contextlib

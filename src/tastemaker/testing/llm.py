@@ -1,7 +1,5 @@
 """A language model -> the tests it must pass: inherit `LanguageModelContract` and give it a ``model``."""
 
-
-
 from __future__ import annotations
 
 import numpy as np
@@ -87,6 +85,26 @@ class LanguageModelContract:
     def test_generate_in_a_batch_is_generate_alone(self, model: LanguageModel) -> None:
         together = model.generate(PROMPTS, max_new_tokens=8)
         assert together == [model.generate([prompt], max_new_tokens=8)[0] for prompt in PROMPTS]
+
+    @pytest.mark.parametrize("stop", ["\n", "", "e", "the end"])
+    def test_what_streams_is_what_generate_gives(self, model: LanguageModel, stop: str) -> None:
+        for prompt in PROMPTS:
+            pieces = list(model.stream(prompt, max_new_tokens=8, stop=stop))
+            assert all(pieces)
+            if "\ufffd" not in model.generate([prompt], max_new_tokens=8, stop="")[0]:  # bytes that are no text
+                assert "".join(pieces) == model.generate([prompt], max_new_tokens=8, stop=stop)[0]
+
+    def test_a_stream_can_be_left(self, model: LanguageModel) -> None:
+        stream = model.stream(PROMPTS[0], max_new_tokens=64, stop="")
+        next(stream, None)
+        before = model.generate(PROMPTS[:1], max_new_tokens=4)
+        stream.close()  # type: ignore[attr-defined]
+        assert model.generate(PROMPTS[:1], max_new_tokens=4) == before
+
+    def test_a_turn_holds_the_prompt_whole(self, model: LanguageModel) -> None:
+        parts = model.asked(PROMPTS[0]).parts
+        starts = [i for i in range(len(parts)) if parts[i : i + len(PROMPTS[0].parts)] == PROMPTS[0].parts]
+        assert len(starts) == 1
 
     def test_generate_with_choices_returns_one_of_them(self, model: LanguageModel) -> None:
         texts = model.generate(PROMPTS, choices=CONTINUATIONS, max_new_tokens=1)

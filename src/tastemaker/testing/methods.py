@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.collab.sasrec import SASRec
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Split
-from tastemaker.errors import ArtifactError, ConfigError, Interrupted, LanguageModelError, NotFittedError, UsageError
-from tastemaker.llm import local
-from tastemaker.llm.local import LocalLM
+from tastemaker.errors import ConfigError, UsageError
 from tastemaker.methods.base import Method
-from tastemaker.testing.tiny_llm import Family, tiny_lm
+from tastemaker.testing.tuned import Make, TunedContract, write_lm
 from tastemaker.types import FloatArray, Item, Query
 
-Make: TypeAlias = Callable[[str | LocalLM], Method]
+__all__ = ["LENGTH", "N_ITEMS", "ODD", "MethodContract", "asked", "chains", "hits", "under", "write_lm"]
 
 GENRES, LENGTH = ("Crime", "Comedy", "Drama", "Horror"), 9
 ODD_TITLES = (
@@ -71,30 +63,15 @@ def chains(n_users: int = 48, *, seed: int = 0) -> Split:
         }
     )
     interactions = pl.DataFrame(rows, schema=["user_id", "item_id", "time"], orient="row")
-    return Dataset.from_frames(interactions, items, name="chains").split("leave-one-out", k_core=0)
+    split = Dataset.from_frames(interactions, items, name="chains").split("leave-one-out", k_core=0)
+    assert isinstance(split, Split)
+    return split
 
 
 @cache
 def under() -> CollaborativeModel:
     """A small SASRec fitted on `chains`: what methods are tuned on top of."""
     return SASRec(embedding_size=8, epochs=3, max_history=12).fit(chains())
-
-
-def write_lm(path: Path, family: Family = "byte-bpe", *, seed: int = 0) -> Path:
-    """A directory with a tiny language model, as transformers saves it."""
-    lm = tiny_lm(family, seed=seed)
-    lm.model.save_pretrained(path)
-    lm.tokenizer.save_pretrained(path)
-    return path
-
-
-def fingerprints(lm: LocalLM) -> dict[str, str]:
-    """A hash of every tensor of the language model by its own name, adapters left out."""
-    return {
-        name.replace(".base_layer", ""): hashlib.sha256(tensor.detach().float().numpy().tobytes()).hexdigest()
-        for name, tensor in lm.model.state_dict().items()
-        if "lora_" not in name
-    }
 
 
 def asked(split: Split, n: int = 12, candidates: int = 6, *, seed: int = 0) -> list[Query]:
@@ -112,7 +89,7 @@ def hits(scores: Sequence[FloatArray]) -> float:
     return float(np.mean([(row[0] == row.max()) / (row == row.max()).sum() for row in scores]))
 
 
-class MethodContract:
+class MethodContract(TunedContract):
     """What every `Method` keeps to.
 
     A subclass named ``Test...`` overrides the fixture ``make``: what gives a fresh, untuned method over a language
@@ -124,39 +101,15 @@ class MethodContract:
     catalogue = True
     """Whether it scores the whole catalogue where a query has no candidates; False: it says that it cannot."""
 
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def exact(cls) -> Iterator[None]:
-        """Numbers of full width, whatever this machine is fastest with."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(local, "_fastest", lambda device: torch.float32)
-            yield
+    @staticmethod
+    def split() -> Split:
+        """See `TunedContract`."""
+        return chains()
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def make(cls) -> Make:
-        """Gives a fresh method over the language model it is handed."""
-        raise NotImplementedError("override the fixture `make`")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def base(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """The directory of the language model."""
-        return write_lm(tmp_path_factory.mktemp("lm") / "tiny")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def tuned(cls, make: Make, base: Path) -> Method:
-        """The method, tuned on `chains`."""
-        return make(str(base)).tune(chains())
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def saved(cls, tuned: Method, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """Where the tuned method was saved."""
-        path = tmp_path_factory.mktemp("saved") / "method"
-        tuned.save(path)
-        return path
+    @staticmethod
+    def queries() -> list[Query]:
+        """See `TunedContract`."""
+        return asked(chains())
 
     def test_scores_are_aligned_with_the_candidates_and_finite(self, tuned: Method) -> None:
         queries = asked(chains())
@@ -210,78 +163,6 @@ class MethodContract:
         assert ranking.scores == tuple(sorted(scores.tolist(), reverse=True))
         assert ranking.scores == tuple(scores[query.candidates.index(item)] for item in ranking.items)
 
-    def test_saved_and_loaded_scores_as_before(self, tuned: Method, saved: Path) -> None:
-        queries = asked(chains())
-        loaded = type(tuned).load(saved)
-        assert loaded.catalogue.items.equals(tuned.catalogue.items)
-        assert loaded.config == tuned.config
-        for before, after in zip(tuned.score(queries), loaded.score(queries), strict=True):
-            np.testing.assert_array_equal(after, before)
-
-    def test_a_damaged_directory_is_refused(self, tuned: Method, saved: Path, tmp_path: Path) -> None:
-        files = sorted(path for path in saved.rglob("*") if path.is_file() and path.name != "README.md")
-        assert len(files) > 3
-        for file in files:
-            whole = file.read_bytes()
-            for damaged in (whole[: len(whole) // 2], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]):
-                file.write_bytes(damaged)
-                with pytest.raises(ArtifactError):
-                    type(tuned).load(saved)
-            file.write_bytes(whole)
-        with pytest.raises(ArtifactError):
-            type(tuned).load(tmp_path / "nothing")
-
-    def test_another_base_model_of_that_name_is_refused(self, tuned: Method, base: Path, saved: Path) -> None:
-        weights = base / "model.safetensors"
-        before = weights.read_bytes()
-        write_lm(base, seed=1)
-        try:
-            with pytest.raises((ArtifactError, LanguageModelError), match=re.escape(str(base))):
-                type(tuned).load(saved)
-        finally:
-            weights.write_bytes(before)
-
-    def test_the_base_model_is_left_as_it_was(self, make: Make) -> None:
-        lm = tiny_lm()
-        before = fingerprints(lm)
-        method = make(lm).tune(chains())
-        method.score(asked(chains(), n=2))
-        after = fingerprints(lm)
-        assert after.keys() <= before.keys()  # a method may use fewer layers
-        assert len(after) > 3
-        assert {name: before[name] for name in after} == after
-        assert not any(p.requires_grad for name, p in lm.model.named_parameters() if "lora_" not in name)
-
-    def test_same_seed_same_scores_and_no_global_generator_is_touched(
-        self, tuned: Method, make: Make, base: Path
-    ) -> None:
-        before = torch.random.get_rng_state(), np.random.get_state(legacy=False)
-        again = make(str(base)).tune(chains())
-        assert torch.equal(before[0], torch.random.get_rng_state())
-        assert str(before[1]) == str(np.random.get_state(legacy=False))
-        for one, two in zip(tuned.score(asked(chains())), again.score(asked(chains())), strict=True):
-            np.testing.assert_array_equal(one, two)
-
-    def test_a_signal_stops_it_and_the_same_call_goes_on(
-        self, tuned: Method, make: Make, base: Path, tmp_path: Path
-    ) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            pytest.skip("signals reach the main thread only")
-        steps: list[float] = []
-
-        def stop_at_three(task: str, done: float, total: float | None = None, note: str = "") -> None:
-            steps.append(done)
-            if done == 3 and note:
-                signal.raise_signal(signal.SIGTERM)
-
-        with pytest.raises(Interrupted, match="go on"):
-            make(str(base)).tune(chains(), run_dir=tmp_path, progress=stop_at_three)
-        assert steps[-1] == 3
-        resumed = make(str(base)).tune(chains(), run_dir=tmp_path)
-        for one, two in zip(tuned.score(asked(chains())), resumed.score(asked(chains())), strict=True):
-            np.testing.assert_array_equal(one, two)
-        assert (tmp_path / "log.jsonl").is_file()
-
     def test_progress_ends_where_it_said_it_would(self, make: Make, base: Path) -> None:
         last: dict[str, tuple[float, float | None]] = {}
 
@@ -291,17 +172,6 @@ class MethodContract:
         make(str(base)).tune(chains(), progress=note).score(asked(chains()), progress=note)
         assert len(last) >= 2
         assert all(done == total for done, total in last.values())
-
-    def test_an_untuned_method_says_so(self, make: Make, base: Path, tmp_path: Path) -> None:
-        query = asked(chains(), n=1)[0]
-        method = make(str(base))
-        with pytest.raises(NotFittedError, match="tune"):
-            method.score([query])
-        with pytest.raises(NotFittedError, match="tune"):
-            method.rank(Query(()))
-        with pytest.raises(NotFittedError, match="tune"):
-            method.save(tmp_path / "method")
-        assert not list(tmp_path.iterdir())
 
     def test_a_collaborative_model_of_other_items_is_refused(self, make: Make, base: Path) -> None:
         other = chains()

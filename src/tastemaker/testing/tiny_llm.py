@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tastemaker.llm import attention
+from tastemaker.llm import fused
 from tastemaker.llm.local import LocalLM
 
 Family = Literal["unigram", "bpe", "byte-bpe"]
@@ -65,7 +65,7 @@ def tiny_lm(
                     **sizes, n_embd=hidden_size, n_layer=layers, n_head=4, n_positions=CONTEXT, initializer_range=0.2
                 )
             )
-    attention.install(model)
+    fused.install(model)
     made = f"{family} {architecture} {hidden_size} {layers} {seed}"
     fingerprint = hashlib.sha256(made.encode()).hexdigest()
     return LocalLM(model.to(dtype), tokenizer, name=f"tiny {family} {architecture}", fingerprint=fingerprint)

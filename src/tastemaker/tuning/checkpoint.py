@@ -53,8 +53,9 @@ def load(path: Path, facts: dict[str, Any]) -> State:
     progress = artifact.json("progress")
     differing = sorted(k for k in {*facts, *progress["facts"]} if facts.get(k) != progress["facts"].get(k))
     if differing:
+        before, now = (f"{facts_of.get(differing[0])!s:.12}" for facts_of in (progress["facts"], facts))
         raise ArtifactError(
-            f"{path.name} belongs to a run with other {', '.join(differing)}; "
+            f"{path.name} belongs to a run with other {', '.join(differing)}; {differing[0]} was {before}, is {now}: "
             "use another directory, or delete it to start anew"
         )
     tables: dict[str, dict[str, Tensor]] = {table: {} for table in _TABLES}

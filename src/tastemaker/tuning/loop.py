@@ -114,9 +114,9 @@ class _Batches:
 
 
 class _Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) over named fp32 masters, so that its state is plain tensors."""
+    """AdamW (Loshchilov and Hutter 2019), or Adam, over named fp32 masters, so that its state is plain tensors."""
 
-    BETAS, EPSILON = (0.9, 0.98), 1e-8
+    EPSILON = 1e-8
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
@@ -182,14 +182,17 @@ class _Optimizer:
                 f"stage {stage.name}, step {state.step + 1}: a gradient is not finite; lower the learning rate"
             )
         scale = 1.0 if stage.clip is None else min(1.0, stage.clip / (norm.item() + 1e-12))
-        (b1, b2), rate = self.BETAS, stage.rate(state.step)
+        (b1, b2), rate = stage.betas, stage.rate(state.step)
         state.step += 1
         for name, group in self.groups:
             gradient = gradients[name].mul_(scale)
             mean, square, master = state.first_moment[name], state.second_moment[name], state.parameters[name]
+            if stage.decoupled:
+                master.mul_(1 - group.learning_rate * rate * group.weight_decay)
+            else:
+                gradient.add_(master, alpha=group.weight_decay)
             mean.lerp_(gradient, 1 - b1)
             square.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            master.mul_(1 - group.learning_rate * rate * group.weight_decay)
             root = (square / (1 - b2**state.step)).sqrt_().add_(self.EPSILON)
             master.addcdiv_(mean, root, value=-group.learning_rate * rate / (1 - b1**state.step))
             if state.average is not None and stage.average is not None:

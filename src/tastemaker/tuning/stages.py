@@ -47,6 +47,10 @@ class Stage:
     """Largest norm of the whole gradient; None leaves it alone."""
     validate: Callable[[], float] | None = None
     validate_every: int = 50
+    betas: tuple[float, float] = (0.9, 0.98)
+    """How much of the gradient's running mean, and of its square's, a step keeps."""
+    decoupled: bool = True
+    """Whether weight decay shrinks the parameters themselves (AdamW), or is added to the gradient (Adam with L2)."""
     average: float | None = None
     """Decay of an exponential moving average of the parameters, used in place of the last ones; None: no averaging."""
     facts: Mapping[str, object] = field(default_factory=dict)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -17,12 +18,24 @@ class Timeline:
 
     encoded: Encoded
     targets: IntArray
-    """``[slot]``: the item that came after the one in each slot."""
+    """``[read]``: the item that came after the one in each slot; with a tail, the last of them once more."""
+    past: IntArray
+    """Everything the user had chosen by the last slot, also what was too old to be shown."""
+    tail: int = 0
+    """Positions behind the last slot, the last of which answers once more."""
 
     @property
     def reads(self) -> list[int]:
-        """``[slot]``: the positions whose hidden states answer."""
-        return [position for position, _ in self.encoded.slots]
+        """``[read]``: the positions whose hidden states answer."""
+        slots = [position for position, _ in self.encoded.slots]
+        return [*slots, len(self.encoded) - 1] if self.tail else slots
+
+    def told(self, tail: Encoded) -> Self:
+        """The same with more text at its end, after which the next item is asked for again."""
+        if not len(tail):
+            return self
+        targets = np.append(self.targets, self.targets[-1:])
+        return replace(self, encoded=self.encoded + tail, targets=targets, tail=len(tail))
 
 
 class Packer:
@@ -44,7 +57,8 @@ class Packer:
             end = len(sequence) - (int(rng.integers(spare + 1)) if spare > 0 and len(sequence) > per_window else 0)
             while end >= 2:
                 start = self._start(sequence, end - 1)
-                yield Timeline(self._laid(sequence[start : end - 1]), sequence[start + 1 : end])
+                laid = self._laid(sequence[start : end - 1])
+                yield Timeline(laid, sequence[start + 1 : end], sequence[: end - 1])
                 end = start + 1
 
     def _start(self, sequence: Sequence[int] | IntArray, end: int) -> int:

@@ -12,6 +12,8 @@ from tastemaker.data.frames import BAD_ID, LAST_SECOND
 WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
 DECIMAL = r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$"
 """ASCII digits only: no underscores, exponents, signs or zeros in front, nan or inf, full-width digits."""
+WIDE = 1e9
+"""A range so wide that a bad number is bad for another reason."""
 ISO = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|\+00:00)?)?$"
 
 
@@ -115,7 +117,8 @@ class Decimal:
 
     def reason(self) -> str:
         """What a bad number is not."""
-        return f"is not a number between {self.low:g} and {self.high:g}"
+        wide = self.high >= WIDE
+        return "is not a number in plain digits" if wide else f"is not a number between {self.low:g} and {self.high:g}"
 
 
 @dataclass(frozen=True, slots=True)

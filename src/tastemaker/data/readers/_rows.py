@@ -140,7 +140,7 @@ def _convert(
 
 def _problem(line: str, encoding: str) -> str:
     if "\0" in line:
-        return "holds a NUL character"
+        return "holds a NUL character (is it UTF-16? say which encoding the file has)"
     if not line.isascii() and any("\ud800" <= c <= "\udfff" for c in line):
         return f"is not {encoding.removesuffix('-sig')} text; say which encoding the file has"
     return ""

@@ -1,4 +1,4 @@
-"""What every reader offers: files of one format -> a `Dataset`, or a whole `Split` where the files are one."""
+"""What every reader offers: files of one format -> a `Dataset`, or a whole split where the files are one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tastemaker.data.dataset import Dataset
+from tastemaker.data.preference import AnySplit
 from tastemaker.data.sources import Source
-from tastemaker.data.split import Split
 from tastemaker.errors import DataError
 
 
@@ -32,7 +32,7 @@ class SplitReader(Reader):
     """Reads files that are already split."""
 
     @abstractmethod
-    def read_split(self, path: Path, **options: Any) -> Split:
+    def read_split(self, path: Path, **options: Any) -> AnySplit:
         """The split at ``path``. Raises `DataError` naming file and line, and nothing else."""
 
     def read(self, path: Path, **options: Any) -> Dataset:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.frames import nearest
@@ -24,6 +24,9 @@ TIMES: dict[str, type[_cells.Seconds | _cells.Milliseconds | _cells.Moment]] = {
     "milliseconds": _cells.Milliseconds,
     "iso": _cells.Moment,
 }
+DESCRIBED = ("title", "year", "genres")
+"""What a table of interactions may say of its items, where they have no table of their own."""
+OURS = ("user_id", "item_id", "rating", "time", "order", *DESCRIBED)
 NAMED = 20
 """How many skipped rows the dataset's note lists by line."""
 
@@ -47,13 +50,35 @@ class TableOptions(BaseModel):
     """How times are written; ISO dates are taken as UTC."""
     rating_range: tuple[float, float] = (-1e9, 1e9)
     """Ratings outside are bad rows."""
-    delimiter: str | None = None
-    """A comma, or a tab for ``.tsv``, if not given."""
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    r"""A comma, or a tab for ``.tsv``, if not given; ``\t`` is a tab."""
     encoding: str = "utf-8-sig"
     on_bad: Literal["error", "skip"] = "error"
     """``"error"`` stops at the first bad row; ``"skip"`` leaves bad rows out, counted in the dataset's notes."""
     report: OnBadRow | None = None
     """Called with every row that is skipped."""
+
+    @field_validator("columns")
+    @classmethod
+    def _ours(cls, columns: Mapping[str, str]) -> Mapping[str, str]:
+        for name in columns:
+            if name not in OURS:
+                raise ValueError(f"{name!r} is not a column of ours; {suggest(name, OURS)}")
+        return columns
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _tab(cls, delimiter: object) -> object:
+        return "\t" if delimiter == r"\t" else delimiter
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+        except LookupError:
+            raise ValueError(f"{encoding!r} is no encoding; try utf-8, utf-16, cp1252 or latin-1") from None
+        return encoding
 
 
 class Table(Reader):
@@ -62,7 +87,7 @@ class Table(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A file whose suffix is one of `SUFFIXES`, or a folder with one ``interactions`` file of such a suffix."""
-        return path.suffix in SUFFIXES or len(_beside(path, "interactions")) == 1
+        return path.suffix.lower() in SUFFIXES or len(_beside(path, "interactions")) == 1
 
     def read(self, path: Path, **options: Any) -> Dataset:
         """The dataset of the table at ``path``; the options are the fields of `TableOptions`.
@@ -74,11 +99,11 @@ class Table(Reader):
         file = path if path.is_file() else tables.get("interactions", path)
         items, users = (given.items or tables.get("items")), (given.users or tables.get("users"))
         skipped = _Skipped(given)
-        rows = _interactions(file, given, skipped)
-        item_table = _entities(items, "item_id", given, skipped) if items else None
+        rows = _interactions(file, given, skipped, described=not items)
+        item_table, notes = (_entities(items, "item_id", given, skipped), []) if items else _described(rows)
         user_table = _entities(users, "user_id", given, skipped) if users else None
         name = given.name or (path.name if path.is_dir() else path.stem).lower()
-        return Dataset.from_frames(rows, item_table, user_table, name=name, notes=skipped.notes())
+        return Dataset.from_frames(rows, item_table, user_table, name=name, notes=[*skipped.notes(), *notes])
 
 
 class _Skipped:
@@ -100,7 +125,7 @@ class _Skipped:
 
     def notes(self) -> list[str]:
         total = sum(self.counts.values())
-        more = ", ..." if total > len(self.first) else ""
+        more = f" and {total - NAMED:,} more" if total > NAMED else ""
         return [f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else []
 
 
@@ -112,14 +137,15 @@ def _options(options: Mapping[str, Any]) -> TableOptions:
         return TableOptions(**options)
     except ValidationError as e:
         problem = e.errors()[0]
-        raise ConfigError(f"table option {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"table option {'.'.join(map(str, problem['loc']))}: {reason}") from None
 
 
 def _beside(folder: Path, what: str) -> list[Path]:
     return [folder / f"{what}{suffix}" for suffix in SUFFIXES if (folder / f"{what}{suffix}").is_file()]
 
 
-def _interactions(path: Path, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
+def _interactions(path: Path, options: TableOptions, bad: OnBadRow, *, described: bool) -> pl.DataFrame:
     known: dict[str, Cell] = {
         "user_id": _cells.Id("user_id"),
         "item_id": _cells.Id("item_id"),
@@ -127,23 +153,52 @@ def _interactions(path: Path, options: TableOptions, bad: OnBadRow) -> pl.DataFr
         "time": TIMES[options.time]("time", optional=True),
         "order": _cells.Whole("order"),
     }
+    known |= _descriptions() if described else {}
     header, rows = _open(path, options)
     columns = _named(header, {ours: options.columns.get(ours, ours) for ours in known})
-    _require(columns, ("user_id", "item_id"), path, header)
+    _require(
+        columns, ("user_id", "item_id", *(ours for ours in known if ours in options.columns)), header, path, options
+    )
     frame = typed(path, rows, columns, [cell for ours, cell in known.items() if ours in columns], bad)
     return frame.sort("order", maintain_order=True) if "order" in columns else frame
 
 
+def _descriptions() -> dict[str, Cell]:
+    return {
+        "title": _cells.Text("title"),
+        "year": _cells.Whole("year", 0, 9999, optional=True),
+        "genres": _cells.Text("genres"),
+    }
+
+
+def _described(rows: pl.DataFrame) -> tuple[pl.DataFrame | None, list[str]]:
+    """The items as their interactions describe them, by the first row of each; None if they do not."""
+    columns = [name for name in DESCRIBED if name in rows.columns]
+    if not columns:
+        return None, []
+    several = rows.group_by("item_id").agg(pl.col(columns).n_unique() > 1)
+    notes = [
+        f"{count:,} items have more than one {name}; the first one counts."
+        for name in columns
+        if (count := int(several[name].sum()))
+    ]
+    table = rows.select("item_id", *columns).unique("item_id", keep="first", maintain_order=True)
+    return _without_empty(table, [name for name in columns if name == "genres"]), notes
+
+
+def _without_empty(table: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    return table.with_columns(pl.col(name).replace("", None) for name in columns)
+
+
 def _entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
     header, rows = _open(path, options)
-    ours = (key, "title", "year", "genres") if key == "item_id" else (key,)
+    ours = (key, *DESCRIBED) if key == "item_id" else (key,)
     columns = _named(header, {name: options.columns.get(name, name) for name in ours}, keep=True)
-    _require(columns, (key,), path, header)
-    cells: dict[str, Cell] = {name: _cells.Text(name) for name in columns}
-    cells |= {key: _cells.Id(key)} | ({"year": _cells.Whole("year", 0, 9999, optional=True)} if "year" in cells else {})
-    table = unique(typed(path, rows, columns, list(cells.values()), bad), key, path, bad)
-    texts = [c for c in columns if c not in (key, "title", "year")]
-    return table.with_columns(pl.col(c).replace("", None) for c in texts)
+    _require(columns, (key, *(name for name in ours if name in options.columns)), header, path, options)
+    special = {**_descriptions(), key: _cells.Id(key)}
+    cells = [special.get(name, _cells.Text(name)) for name in columns]
+    table = unique(typed(path, rows, columns, cells, bad), key, path, bad)
+    return _without_empty(table, [c for c in columns if c not in (key, "title", "year")])
 
 
 def _named(header: list[str], wanted: Mapping[str, str], *, keep: bool = False) -> list[str]:
@@ -152,26 +207,29 @@ def _named(header: list[str], wanted: Mapping[str, str], *, keep: bool = False) 
     return [found.get(c) or (c if keep and c not in wanted else f"{LINE}{c}") for c in header]
 
 
-def _require(columns: list[str], needed: tuple[str, ...], path: Path, header: list[str]) -> None:
+def _require(columns: list[str], needed: tuple[str, ...], header: list[str], path: Path, options: TableOptions) -> None:
     for name in needed:
         if name not in columns:
-            raise DataError(
-                f"no column for {name}; {nearest(name, header)}; say which it is with columns.{name}", path, 1
-            )
+            theirs = options.columns.get(name, name)
+            what = f"no column for {name}" if theirs == name else f"no column {theirs!r} for {name}"
+            raise DataError(f"{what}; {nearest(theirs, header)}; say which it is with columns.{name}", path, 1)
 
 
 def _open(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:
     """The names of the file's columns, and its rows as text."""
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return _parquet(path)
-    if path.suffix == ".jsonl":
+    if suffix == ".jsonl":
         return _json.rows(path, options.encoding)
-    if path.suffix not in SUFFIXES and options.delimiter is None:
+    if suffix not in SUFFIXES and options.delimiter is None:
         raise DataError(f"is not a table; use one of {', '.join(SUFFIXES)}, or say which delimiter it has", path)
-    rows = csv_rows(path, options.delimiter or ("\t" if path.suffix == ".tsv" else ","), encoding=options.encoding)
+    rows = csv_rows(path, options.delimiter or ("\t" if suffix == ".tsv" else ","), encoding=options.encoding)
     line, header = next(rows, (1, "is empty"))
     if isinstance(header, str):
         raise DataError(header, path, line)
+    if len(header) == 1 and (likely := next((mark for mark in ",;\t|" if mark in header[0]), "")):
+        raise DataError(f"has one column only; is it separated by {likely!r}? then say so with delimiter", path, line)
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"two columns are named {twice!r}", path, line)

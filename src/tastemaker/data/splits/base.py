@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tastemaker.data.dataset import Dataset
-from tastemaker.data.split import Split
+from tastemaker.data.preference import AnySplit
 from tastemaker.errors import ConfigError, suggest
 
 UserSequence = tuple[int, Sequence[int], Sequence[int | None]]
@@ -34,8 +34,11 @@ class SplitRule(BaseModel, ABC):
             raise ConfigError(f"split setting {where}={problem['input']!r}: {problem['msg']}") from None
 
     @abstractmethod
-    def apply(self, dataset: Dataset) -> Split:
-        """Split the dataset. Raises `DataError` when nothing is left to learn from or to test on."""
+    def apply(self, dataset: Dataset) -> AnySplit:
+        """Split the dataset; each protocol says which kind it makes.
+
+        Raises `DataError` when nothing is left to learn from or to test on.
+        """
 
     def settings(self) -> dict[str, int | float | str]:
         """The settings that are set, as a `Split` records them."""

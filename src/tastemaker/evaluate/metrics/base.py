@@ -1,4 +1,4 @@
-"""Ranks of the positives -> one value per case: the frame every metric fills in."""
+"""Ranks of positives, or scores of judged rows -> values: the two frames that metrics fill in."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tastemaker.errors import UsageError
+from tastemaker.evaluate.judged import Judged
 from tastemaker.types import BoolArray, IntArray
 
 Values = npt.NDArray[np.float64]
@@ -42,11 +43,8 @@ class Ranks:
         return np.where(self.answered, 1.0 + self.above + self.tied / 2.0, self.n.astype(np.float64))
 
 
-class Metric(ABC):
-    """A number per case; the mean over *all* cases is what a table shows.
-
-    A subclass lives in a file of its own, which gives it its name: ``hr.py`` is ``hr@k``.
-    """
+class Metric:
+    """A number of a table. A subclass lives in a file of its own, which gives it its name: ``hr.py`` is ``hr@k``."""
 
     cutoff: ClassVar[Literal["required", "optional", "none"]] = "none"
     """Whether ``name@k`` is the way to write it."""
@@ -66,12 +64,33 @@ class Metric(ABC):
         self.k = k
         self.name = stem if k is None else f"{stem}@{k}"
 
+
+class RankMetric(Metric, ABC):
+    """A number per right answer, and from these one per question; the mean over *all* questions is what is shown."""
+
     @abstractmethod
     def values(self, ranks: Ranks) -> Values:
         """One value per case."""
 
+    def of_question(self, mean: Values, relevant: Values) -> Values:
+        """``[question]``, of the mean over each question's right answers and how many these are; that mean itself."""
+        return mean
 
-class GainMetric(Metric):
+
+class PreferenceMetric(Metric, ABC):
+    """A number for a whole set of judged rows."""
+
+    chance: ClassVar[float | None] = None
+    """What guessing gets, where that does not depend on the rows."""
+    needs_probabilities: ClassVar[bool] = False
+    """True if it means something only for scores that are log-odds."""
+
+    @abstractmethod
+    def of(self, judged: Judged, weights: Values) -> Values:
+        """``[resample]``, each user counting as often as ``weights [resample, user]`` says; NaN where undefined."""
+
+
+class GainMetric(RankMetric):
     """A metric that pays by the positive's place; a subclass writes ``gain`` for one place and is done."""
 
     @abstractmethod

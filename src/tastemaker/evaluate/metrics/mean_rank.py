@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tastemaker.evaluate.metrics.base import Metric, Ranks, Values
+from tastemaker.evaluate.metrics.base import RankMetric, Ranks, Values
 
 
-class MeanRank(Metric):
+class MeanRank(RankMetric):
     """Mean place of the positive; lower is better."""
 
     higher_is_better = False

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tastemaker.evaluate.metrics.base import Metric, Ranks, Values
+from tastemaker.evaluate.metrics.base import RankMetric, Ranks, Values
 
 
-class ValidRatio(Metric):
+class ValidRatio(RankMetric):
     """Share of cases whose own answer, before any repair, was valid: 1 for a system that scores the candidates."""
 
     binary = True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tastemaker.evaluate.protocols.base import Protocol
+from tastemaker.evaluate.protocols.base import ListProtocol, PreferenceProtocol, Protocol
 from tastemaker.registry import Registry
 
-__all__ = ["Protocol", "protocol", "registry"]
+__all__ = ["ListProtocol", "PreferenceProtocol", "Protocol", "protocol", "registry"]
 
-registry = Registry("tastemaker.evaluate.protocols", Protocol, "protocol")
+registry = Registry("tastemaker.evaluate.protocols", Protocol, "protocol")  # type: ignore[type-abstract]
 __getattr__ = registry.attribute
 
 

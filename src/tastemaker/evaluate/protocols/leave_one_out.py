@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tastemaker.evaluate.protocols.base import Protocol
+from tastemaker.evaluate.protocols.base import ListProtocol
 
 
-class LeaveOneOut(Protocol):
+class LeaveOneOut(ListProtocol):
     """HR, NDCG and MRR over every item the user has not seen: no sampling, so nothing to be lucky with."""
 
     metrics: tuple[str, ...] = ("ndcg@10", "hr@1", "hr@5", "hr@10", "ndcg@5", "mrr@10")

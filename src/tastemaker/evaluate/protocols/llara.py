@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tastemaker.evaluate.protocols.base import Protocol
+from tastemaker.evaluate.protocols.base import ListProtocol
 
 
-class Llara(Protocol):
+class Llara(ListProtocol):
     """HR@1 over *all* users and the valid ratio beside it; negatives avoid only the ten items shown.
 
     The paper drew new candidates in every run, which alone moves HR@1 by 3 to 4 points on 95 users.

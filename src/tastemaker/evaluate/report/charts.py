@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tastemaker.evaluate import wording
-from tastemaker.evaluate.metrics import Ranks, metric
+from tastemaker.evaluate.metrics import PreferenceMetric, RankMetric, Ranks, metric
 from tastemaker.evaluate.report.scale import Scale, Tick, smoothed, thinned
-from tastemaker.evaluate.result import Calibration, Result, Row, Slots, higher_is_better
+from tastemaker.evaluate.result import Calibration, Pair, Result, Row, Slots, higher_is_better
 from tastemaker.evaluate.significance import Interval, wilson
 
 
@@ -47,10 +47,10 @@ def forest(result: Result) -> Forest:
     return Forest(scale.ticks, {key: _mark(scale, *value) for key, value in values.items()}, line, label)
 
 
-def deltas(result: Result) -> Forest:
+def deltas(pairs: Sequence[Pair]) -> Forest:
     """Every paired difference with its interval, and the line of no difference."""
-    scale = Scale.around([x for pair in result.paired for x in (pair.delta, *pair.ci95)], zero=True)
-    marks = {pair.b: _mark(scale, pair.delta, pair.ci95, sign=True) for pair in result.paired}
+    scale = Scale.around([x for pair in pairs for x in (pair.delta, *pair.ci95)], zero=True)
+    marks = {pair.b: _mark(scale, pair.delta, pair.ci95, sign=True) for pair in pairs}
     return Forest(scale.ticks, marks, scale.at(0.0), "no difference")
 
 
@@ -193,12 +193,15 @@ def _mark(scale: Scale, value: float, interval: Interval | None, *, sign: bool =
 
 
 def _chance(result: Result) -> float | None:
+    found = metric(result.headline) if higher_is_better(result.headline) is not None else None
+    if isinstance(found, PreferenceMetric):
+        return found.chance
     n = result.settings.get("n")
-    if not isinstance(n, int) or higher_is_better(result.headline) is None:
+    if not isinstance(n, int) or not isinstance(found, RankMetric):
         return None
     above, tied, ranked = (np.array([value], dtype=np.int32) for value in (0, n - 1, n))
     guess = Ranks(above, tied, ranked, answered=np.ones(1, dtype=np.bool_), valid=np.ones(1, dtype=np.bool_))
-    return float(metric(result.headline).values(guess)[0])
+    return float(found.values(guess)[0])
 
 
 def _short(value: float) -> str:

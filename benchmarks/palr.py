@@ -1,0 +1,250 @@
+"""PALR's claims -> results/palr-*.json: everybody over the whole catalogue, the language models on a frozen sample.
+
+    TASTEMAKER_DATA=DIR python -m benchmarks.palr_retrievers
+    TASTEMAKER_DATA=DIR python -m benchmarks.palr palr-ml1m [--only ROW ...] [--write]
+
+The first command chooses on validation whose lists are re-ranked. Each claim has two tables: ``NAME`` has all rows on a
+random sample of users that is always the same, ``NAME-all`` the rows that are quick enough on all users. Fitted models,
+tuning checkpoints and each row's outcomes are kept under runs/claims, so that a command that was stopped, or given one
+row at a time, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks import kept
+from benchmarks.kept import key
+from benchmarks.palr_retrievers import chosen, fitted, retriever
+from benchmarks.palr_rows import CLAIMS, RETRIEVER, Row
+from benchmarks.rerank import Reranker
+from tastemaker import Recommender, artifacts, evaluate
+from tastemaker.collab.base import CollaborativeModel
+from tastemaker.data import CandidateSet
+from tastemaker.data.split import Case
+from tastemaker.data.splits.unseen_items import withheld
+from tastemaker.evaluate import System
+from tastemaker.evaluate.breadth import of_lists
+from tastemaker.evaluate.protocols.palr import Palr
+from tastemaker.methods._palr_fusion import retrieval_ceiling
+from tastemaker.methods.palr import PALR
+from tastemaker.recommend.text import TextRetriever
+from tastemaker.types import FloatArray, Query
+
+LLM = "smollm2-135m"
+SAMPLE = 2000
+N = 50
+
+
+class Bench:
+    """One claim being measured."""
+
+    def __init__(self, name: str, asked: kept.Asked) -> None:
+        self.name, self.claim, self.asked, self.folder = name, CLAIMS[name], asked, kept.RUNS / name
+        self.split = self.claim.split()
+        self.chosen = chosen(self.claim)
+        cases = self.claim.cases(self.split)
+        drawn = np.sort(np.random.default_rng(0).permutation(len(cases))[:SAMPLE])
+        self.methods: dict[str, PALR] = {}
+        self.parts = {"sample": tuple(cases[i] for i in drawn), "all": cases}
+
+    def measure(self, row: Row) -> None:
+        """Judge the row on each part it belongs to, unless that is done."""
+        system = None
+        for part, cases in self.parts.items():
+            if self.kept(row, part).is_file() or (part == "all" and not (row.everybody and len(cases) > SAMPLE)):
+                continue
+            started = time.monotonic()
+            system = system or self._system(row)
+            split = dataclasses.replace(self.split, test=cases)
+            listed = _Listed(system.score)
+            asked = dataclasses.replace(system, score=listed)
+            judged = evaluate.evaluate(split, [asked], self._protocol, self._lists(cases))
+            note = self._told(row, listed, cases)
+            runs = tuple(run.model_copy(update={"notes": note["words"]}) for run in judged.runs)
+            judged = dataclasses.replace(judged, runs=runs)
+            to = self.kept(row, part)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            artifacts.write_atomic(to.with_suffix(".told"), json.dumps(note).encode())
+            evaluate.write_result(judged, to, self.asked.command(self.name), commit=self.asked.commit)
+            kept.told(f"{self.name}: {row.id} on {part}", started)
+
+    def kept(self, row: Row, part: str) -> Path:
+        """Where the row's outcomes are, or will be."""
+        facts = [dataclasses.asdict(row), dict(self.claim.palr), dataclasses.asdict(self.chosen), self.split.hash]
+        return self.folder / "rows" / f"{row.id}-{part}-{key(facts)}.json"
+
+    def there(self, row: Row) -> bool:
+        """Whether they are kept, for the sample at least."""
+        return self.kept(row, "sample").is_file()
+
+    def write(self) -> list[Path]:
+        """The tables under results/, from the rows that are there."""
+        written = []
+        for part in self.parts:
+            there = [row for row in self.claim.rows if self.kept(row, part).is_file()]
+            if not any(row.name == self.claim.focus for row in there):
+                continue
+            whole = evaluate.combine(
+                [evaluate.read_evaluation(self.kept(row, part)) for row in there], self.claim.focus
+            )
+            told = {row.name: json.loads(self.kept(row, part).with_suffix(".told").read_bytes()) for row in there}
+            rows = tuple(
+                row.model_copy(update={"metrics": {**row.metrics, **told[row.system]["metrics"]}}) for row in whole.rows
+            )
+            extra = tuple(dict.fromkeys(name for one in told.values() for name in one["metrics"]))
+            missing = tuple(
+                row.name for row in self.claim.rows if row not in there and (part == "sample" or row.everybody)
+            )
+            to = kept.write(
+                whole,
+                Path("results") / f"{self.name}{'' if part == 'sample' else '-all'}.json",
+                self.asked,
+                self.name,
+                [(row.name, self.kept(row, part)) for row in there],
+                whole=not missing,
+                rows=rows,
+                metrics=(*whole.protocol.metrics, *extra),
+                missing=missing,
+                published=self.claim.published,
+            )
+            written.append(to)
+        return written
+
+    @property
+    def _protocol(self) -> Palr:
+        return Palr(n=len(withheld(self.split))) if self.claim.unseen else Palr()
+
+    def _lists(self, cases: Sequence[Case]) -> CandidateSet | None:
+        if not self.claim.unseen:
+            return None
+        pool = np.array(withheld(self.split), dtype=np.int32)
+        positives = np.array([case.positive for case in cases], dtype=np.int32)
+        return CandidateSet(np.tile(pool, (1, len(cases), 1)), positives, 0, "all withheld items, by number")
+
+    def _told(self, row: Row, listed: _Listed, cases: Sequence[Case]) -> dict[str, Any]:
+        """The row's note, with what only lists or the whole of them can say."""
+        words = [row.note] if row.note else []
+        if self.claim.unseen:
+            return {"words": "; ".join(words), "metrics": {}}
+        if row == RETRIEVER:
+            words.append(
+                f"HR@{N} is {retrieval_ceiling(self._retriever(), cases, N):.4f}, the ceiling of what re-ranks it"
+            )
+        if row.palr is not None:
+            words += self._palr_told(self._palr(row), cases)
+        metrics = of_lists(np.array(listed.lists, dtype=np.int32), self.split).as_metrics()
+        return {"words": "; ".join(words), "metrics": metrics}
+
+    def _palr_told(self, method: PALR, cases: Sequence[Case]) -> list[str]:
+        """Rates of free lists, weights of the fusion, and where the time goes."""
+        queries = [case.query for case in cases[:64]]
+        marks = [time.perf_counter()]
+        scores = method.collab.score(queries)
+        pools = []
+        for query, row in zip(queries, scores, strict=True):
+            row[list(query.history)] = -np.inf
+            pools.append(dataclasses.replace(query, candidates=tuple(np.argsort(-row, kind="stable")[:N].tolist())))
+        marks.append(time.perf_counter())
+        for query in pools:
+            method.words(query)
+        marks.append(time.perf_counter())
+        method.score(pools)
+        marks.append(time.perf_counter())
+        total = marks[-1] - marks[0]
+        parts = zip(pairwise(marks), ("retrieval", "profile", "ranking"), strict=True)
+        shares = [f"{(end - start) / total:.0%} {what}" for (start, end), what in parts]
+        told = [f"{1000 * total / len(queries):.0f} s per 1,000 lists: {', '.join(shares)}"]
+        if method.rates.lists:
+            told.append(
+                "of 64 lists " + ", ".join(f"{name} {rate:.1%}" for name, rate in method.rates.as_dict().items())
+            )
+        if method.scores_catalogue:
+            told.append("weights " + ", ".join(f"{k} {v:g}" for k, v in method.weights.model_dump().items() if v))
+        return told
+
+    def _system(self, row: Row) -> System:
+        if row.palr is not None:
+            method = self._palr(row)
+            recommender = Recommender(self._retriever(), method, self.split, n_candidates=N)
+            return System(row.name, row.kind, recommender.score_queries)
+        if row.other == "lightgbm":
+            return System(row.name, row.kind, Reranker(self._retriever(), N).fit(self.split).score)
+        if row.other == "text":
+            return System(row.name, row.kind, _of_candidates(self._texts().score))
+        return System.of_model(
+            row.name, self._model(row.model, row.settings) if row.model else self._retriever(), row.kind
+        )
+
+    def _retriever(self) -> CollaborativeModel:
+        return retriever(self.chosen, self.split)
+
+    def _model(self, name: str, settings: Mapping[str, Any]) -> CollaborativeModel:
+        return fitted(name, settings, self.split)
+
+    def _palr(self, row: Row) -> PALR:
+        if row.name not in self.methods:
+            settings = {**self.claim.palr, **(row.palr or {})}
+            # Fusion comes after tuning: one checkpoint serves the rows with and without it.
+            facts = [{k: v for k, v in settings.items() if k != "fusion"}, self.split.hash, row.seed]
+            facts += [dataclasses.asdict(self.chosen)]
+            method = PALR(LLM, self._retriever(), **settings)
+            method.tune(self.split, seed=row.seed, run_dir=self.folder / "tuning" / key(facts), progress=kept.progress)
+            self.methods = {row.name: method}  # one language model in memory at a time
+        return self.methods[row.name]
+
+    def _texts(self) -> TextRetriever:
+        from tastemaker.llm.sentences import SentenceEncoder
+
+        items = self.split.dataset.items
+        genres = items["genres"].list.join(", ") if "genres" in items.columns else pl.Series([""] * items.height)
+        texts = [f"{title}. {of or ''}" for title, of in zip(self.split.dataset.titles, genres, strict=True)]
+        return TextRetriever(SentenceEncoder.load().encode(texts))
+
+
+class _Listed:
+    """The same scores, and the ten best unseen items of each query as they went by."""
+
+    def __init__(self, score: Callable[[Sequence[Query]], Sequence[FloatArray]]) -> None:
+        self.score, self.lists = score, list[Any]()
+
+    def __call__(self, queries: Sequence[Query]) -> Sequence[FloatArray]:
+        scores = self.score(queries)
+        for row, query in zip(scores, queries, strict=True):
+            if not query.candidates:
+                unseen = np.array(row)
+                unseen[list(query.history)] = -np.inf
+                self.lists.append(np.argsort(-unseen, kind="stable")[:10])
+        return scores
+
+
+def _of_candidates(score: Callable[..., Any]) -> Callable[..., Any]:
+    def aligned(queries: Sequence[Any]) -> list[Any]:
+        rows = zip(score(queries), queries, strict=True)
+        return [row[list(q.candidates)] if q.candidates else row for row, q in rows]
+
+    return aligned
+
+
+def line(arguments: Sequence[str] | None = None) -> kept.Asked:
+    """What the command line says."""
+    return kept.asked("palr", __doc__ or "", CLAIMS, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure what is asked for, then write the tables and the pages made from them."""
+    asked = line(arguments)
+    kept.run(asked, lambda name: Bench(name, asked))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""PALR's claims: which data, which rows, which settings, and what the paper reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from benchmarks.kept import slug
+from tastemaker.data import Dataset, Split, load_dataset
+from tastemaker.data.split import Case
+from tastemaker.evaluate.result import Published
+from tastemaker.evaluate.system import Kind
+from tastemaker.methods._palr_tasks import chosen_users
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: a collaborative model, the re-ranker without LLM, text vectors, or PALR with these settings."""
+
+    name: str
+    kind: Kind
+    model: str = ""
+    """The collaborative model judged; the claim's retriever where none is named."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    palr: Mapping[str, Any] | None = None
+    other: str = ""
+    """``lightgbm`` or ``text``."""
+    everybody: bool = True
+    """Whether it is quick enough to be judged on all users."""
+    seed: int = 0
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """How the command line and the directory name it."""
+        return slug(self.name)
+
+
+@dataclass(frozen=True)
+class Retriever:
+    """A collaborative model, or several that have a say in turn."""
+
+    members: tuple[str, ...]
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By member, where the defaults will not do."""
+
+    @property
+    def name(self) -> str:
+        """How tables name it."""
+        return " + ".join(NAMES[member] for member in self.members)
+
+
+NAMES = {
+    "popularity": "popularity", "itemknn": "item-kNN", "ease": "EASE", "bert4rec": "BERT4Rec", "sasrec": "SASRec",
+    "gru4rec": "GRU4Rec", "lightgcn": "LightGCN",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the files under results/ rest on."""
+
+    split: Callable[[], Split]
+    retrievers: tuple[Retriever, ...]
+    """Whose lists might be re-ranked: the best of them on validation is (`benchmarks.palr_retrievers`)."""
+    rows: tuple[Row, ...]
+    focus: str
+    palr: Mapping[str, Any]
+    """Settings of all its PALR rows."""
+    published: tuple[Published, ...] = ()
+    cases: Callable[[Split], tuple[Case, ...]] = lambda split: split.test
+    chosen: str = ""
+    """Which claim's validation the retriever was chosen on; empty where there is one only."""
+    unseen: bool = False
+    """Whether the withheld items are ranked against one another instead of the whole catalogue."""
+
+
+def ml1m() -> Dataset:
+    """The 5-core in each user's order."""
+    data = load_dataset("ml-1m", _released("ml-1m") / "ratings_5core_chronological.parquet")
+    return counted(data.k_core(5), 6040, 3416, 999_611)
+
+
+def beauty() -> Dataset:
+    """Amazon Beauty of 2014, 5-core, each user's order as time."""
+    folder = _released("amazon-beauty")
+    rows = pl.read_csv(folder / "sequences.csv", schema_overrides={"user": pl.String, "asin": pl.String})
+    items = pl.read_csv(folder / "items.csv", schema_overrides={"asin": pl.String}).rename({"asin": "item_id"})
+    named = rows.rename({"user": "user_id", "asin": "item_id", "order": "time"})
+    data = Dataset.from_frames(named, items.with_columns(pl.col("title").fill_null("")), name="amazon-beauty")
+    return counted(data, 22_363, 12_101, 198_502)
+
+
+def _released(name: str) -> Path:
+    if "TASTEMAKER_DATA" not in os.environ:
+        raise SystemExit(f"{name} is not fetched: set TASTEMAKER_DATA to the folder that has {name}/")
+    return Path(os.environ["TASTEMAKER_DATA"]) / name
+
+
+def counted(data: Dataset, users: int, items: int, interactions: int) -> Dataset:
+    """The dataset, if it is the one the paper counts in its table 1."""
+    found = data.n_users, data.n_items, data.n_interactions
+    if found != (users, items, interactions):
+        raise SystemExit(f"{data.name} has {found} users, items and interactions, not {(users, items, interactions)}")
+    return data
+
+
+def untouched(split: Split) -> tuple[Case, ...]:
+    """The test cases of users who were not tuned on, when a fifth of them was."""
+    users = split.train["user"].unique(maintain_order=True).to_numpy()
+    tuned = set(users[chosen_users(len(users), 0.2, 0)].tolist())
+    return tuple(case for case in split.test if case.query.user not in tuned)
+
+
+PUBLISHED = {
+    "ml1m": {
+        "PALR v2": (0.2110, 0.1276), "PALR v1": (0.1216, 0.0569), "SASRec": (0.1978, 0.1192),
+        "Caser": (0.1338, 0.0614), "GRU4Rec": (0.1017, 0.0468), "BPR-MF": (0.0354, 0.0158), "NCF": (0.0313, 0.0143),
+    },
+    "beauty": {
+        "PALR v2": (0.0721, 0.0446), "PALR v1": (0.0181, 0.0101), "SASRec": (0.0617, 0.0283),
+        "Caser": (0.0282, 0.0136), "GRU4Rec": (0.0194, 0.0091), "BPR-MF": (0.0299, 0.0122), "NCF": (0.0293, 0.0130),
+    },
+}  # fmt: skip
+
+
+def published(name: str) -> tuple[Published, ...]:
+    """The paper's table 2."""
+    return tuple(
+        Published(
+            system=f"{system} (PALR's table 2)", metrics={"hr@10": hr, "ndcg@10": ndcg}, source="arXiv 2305.07622"
+        )
+        for system, (hr, ndcg) in PUBLISHED[name].items()
+    )
+
+
+DEFAULT = Row("PALR (default)", "llm", palr={}, note="timeline, profile and retriever, weights chosen on validation")
+BASELINES = (
+    Row("popularity", "trivial", "popularity"),
+    Row("item-kNN", "collaborative", "itemknn"),
+    Row("EASE", "collaborative", "ease"),
+    Row("BERT4Rec", "collaborative", "bert4rec"),
+    Row("SASRec (softmax)", "collaborative", "sasrec"),
+)
+RERANKED = Row(
+    "LightGBM re-ranker", "collaborative", other="lightgbm", note="of the retriever's 50, learned on validation"
+)
+SHORT = {"max_steps": 150, "batch_rows": 2, "accumulate": 2}
+PROMPTED = (
+    Row(
+        "PALR v2 (faithful, written freely)", "llm", palr={"mode": "faithful", **SHORT}, everybody=False,
+        note="600 instructions from a fifth of the users: what some twenty minutes allow",
+    ),
+    Row("PALR v2 (bound lists)", "llm", palr={"mode": "faithful", "decode": "trie", **SHORT}, everybody=False),
+    Row(
+        "PALR v1 (written freely)", "llm", palr={"mode": "faithful", "tasks": ["recommend"], **SHORT}, everybody=False,
+    ),
+    Row("PALR (letters)", "llm", palr={"decode": "letters", "user_share": 0.2, **SHORT}, everybody=False),
+)  # fmt: skip
+ABLATIONS = (
+    Row("PALR (default, without profile)", "llm", palr={"profile": "none"}),
+    Row("PALR (default, not fused)", "llm", palr={"fusion": False}),
+)
+RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
+TABLE = (*BASELINES, RETRIEVER, RERANKED, DEFAULT, *ABLATIONS, *PROMPTED)
+FIFTH = Row("PALR (tuned on a fifth of the users)", "llm", palr={"user_share": 0.2})
+FIFTH_ALONE = Row("PALR (a fifth of the users, not fused)", "llm", palr={"user_share": 0.2, "fusion": False})
+LARGE = {"sasrec": {"embedding_size": 128, "max_history": 100}}
+ML1M = (
+    Retriever(("ease",)),
+    Retriever(("sasrec",), LARGE),
+    Retriever(("sasrec", "ease"), LARGE),
+    Retriever(("sasrec", "itemknn"), LARGE),
+)
+BEAUTY = tuple(
+    Retriever(members)
+    for members in (
+        ("itemknn",),
+        ("ease",),
+        ("sasrec",),
+        ("sasrec", "itemknn"),
+        ("sasrec", "ease"),
+        ("sasrec", "ease", "itemknn"),
+    )
+)
+WARES = {"domain": "product", "content": "hybrid", "ids": False}
+CLAIMS = {
+    "palr-ml1m": Claim(
+        lambda: ml1m().split("leave-one-out"), ML1M, TABLE, DEFAULT.name, {}, published("ml1m"), chosen="palr-ml1m"
+    ),
+    "palr-beauty": Claim(
+        lambda: beauty().split("leave-one-out"), BEAUTY, TABLE, DEFAULT.name,
+        WARES, published("beauty"), chosen="palr-beauty",
+    ),
+    "palr-beauty-inductive": Claim(
+        lambda: beauty().split("leave-one-out"), BEAUTY,
+        (*BASELINES[:3], RETRIEVER, RERANKED, FIFTH, FIFTH_ALONE), FIFTH.name, WARES, published("beauty"),
+        cases=untouched, chosen="palr-beauty",
+    ),
+    "palr-ml1m-inductive": Claim(
+        lambda: ml1m().split("leave-one-out"), ML1M, (RETRIEVER, FIFTH, DEFAULT), FIFTH.name, {},
+        cases=untouched, chosen="palr-ml1m",
+    ),
+    "palr-ml1m-unseen": Claim(
+        lambda: ml1m().split("unseen-items"), (Retriever(("sasrec",)),),
+        (
+            Row("popularity", "trivial", "popularity"),
+            RETRIEVER,
+            Row("text vectors", "llm", other="text"),
+            Row("PALR (text only, not fused)", "llm", palr={"content": "text", "fusion": False}),
+        ),
+        "PALR (text only, not fused)", {}, unseen=True,
+    ),
+}  # fmt: skip

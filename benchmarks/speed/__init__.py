@@ -1,0 +1,1 @@
+"""Our engine against the naive recipes and the machine itself, in one run: ``tastemaker bench``."""

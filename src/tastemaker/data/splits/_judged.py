@@ -1,0 +1,70 @@
+"""Interactions in their order, labelled -> rows that show what the user had rated before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from tastemaker.data.dataset import Dataset
+from tastemaker.data.preference import Judgement
+from tastemaker.errors import DataError, UsageError
+from tastemaker.types import BoolArray, IntArray, Item, Query, User
+
+History = Literal["likes", "all"]
+"""``"likes"``: what the user liked earlier in the order of the rows, as CoLLM's prompts show it; rows of one second
+see one another in that order. ``"all"``: everything labelled strictly before the row's time, likes and dislikes."""
+Parts = tuple[tuple[Judgement, ...], tuple[Judgement, ...], tuple[Judgement, ...]]
+
+
+def liked_at(dataset: Dataset, min_rating: float) -> BoolArray:
+    """``[interaction]``: whether it was rated at least so. Raises `UsageError` for a dataset with unrated ones."""
+    if dataset.interactions["rating"].null_count():
+        raise UsageError(f"{dataset.name} has interactions without a rating, so nobody knows whether they were liked")
+    return (dataset.interactions["rating"] >= min_rating).to_numpy()
+
+
+def judged(dataset: Dataset, liked: BoolArray, parts: IntArray, history: History) -> Parts:
+    """Train, valid and test: the interactions whose number in ``parts`` is 0, 1 and 2, in the dataset's order."""
+    found: tuple[list[Judgement], ...] = ([], [], [])
+    rows = dataset.interactions.with_columns(liked=pl.Series(liked), part=pl.Series(parts))
+    groups = rows.group_by("user", maintain_order=True).agg("item", "time", "liked", "part")
+    for user, items, times, likes, of in groups.iter_rows():
+        shown = _liked_before(items, likes) if history == "likes" else _all_before(items, times, likes)
+        for item, time, like, part, (before, said) in zip(items, times, likes, of, shown, strict=True):
+            query = Query(before, (Item(item),), User(user), None if time is None else float(time), likes=said)
+            found[part].append(Judgement(query, like))
+    train, valid, test = (tuple(part) for part in found)
+    return train, valid, test
+
+
+def checked(parts: Parts, dataset: Dataset) -> Parts:
+    """The same. Raises `DataError` if there is nothing to learn from or to test on."""
+    for name, rows in (("train", parts[0]), ("test", parts[2])):
+        if not rows:
+            raise DataError(f"{dataset.name} leaves no {name} rows; change the split's settings")
+    return parts
+
+
+def timed(dataset: Dataset) -> Dataset:
+    """The interactions with a known time. Raises `DataError` if there are none."""
+    rows = dataset.interactions.filter(pl.col("time").is_not_null())
+    lost = dataset.n_interactions - rows.height
+    return dataset.with_interactions(rows, f"Left out {lost:,} interactions without a time.") if lost else dataset
+
+
+def _liked_before(items: list[int], likes: list[bool]) -> Iterator[tuple[tuple[Item, ...], tuple[bool, ...]]]:
+    seen: list[Item] = []
+    for item, like in zip(items, likes, strict=True):
+        yield tuple(seen), (True,) * len(seen)
+        if like:
+            seen.append(Item(item))
+
+
+def _all_before(
+    items: list[int], times: list[int], likes: list[bool]
+) -> Iterator[tuple[tuple[Item, ...], tuple[bool, ...]]]:
+    for stop in np.searchsorted(times, times, side="left"):
+        yield tuple(Item(item) for item in items[:stop]), tuple(likes[:stop])

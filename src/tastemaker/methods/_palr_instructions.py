@@ -1,0 +1,140 @@
+"""PALR as its paper reads: prompts that show history and candidates, answered with titles or a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tastemaker.data.split import Split
+from tastemaker.llm import scoring
+from tastemaker.llm.base import LanguageModel
+from tastemaker.llm.encoding import Encoded
+from tastemaker.llm.local import LocalLM
+from tastemaker.methods._palr_lists import LETTERS, Lister, Rates
+from tastemaker.methods._palr_prompts import Wording
+from tastemaker.methods._palr_tasks import Example, Tasks, chosen_users
+from tastemaker.prompts.prompt import Prompt
+from tastemaker.tuning.stages import Group, Stage
+from tastemaker.types import FloatArray, Progress, Query
+
+if TYPE_CHECKING:
+    from tastemaker.methods.palr import PALR
+
+
+class Instructions:
+    """Tunes on `Tasks`, ranks by a `Lister`."""
+
+    def __init__(self, method: PALR) -> None:
+        config, lm = method.config, method.lm
+        self.method = method
+        if isinstance(lm, LocalLM):
+            longest = max((lm.length(Prompt.of(name, "\n")) for name in self._distinct_lengths()), default=1)
+            answer = 1 if config.decode == "letters" else longest * config.list_length
+            room = config.prompt_tokens if lm.context is None else min(config.prompt_tokens, lm.context - answer)
+            self.wording = Wording(method.names, config.domain, lm.length, room)
+        else:  # a word is about a token and a half
+            self.wording = Wording(method.names, config.domain, _words, config.prompt_tokens * 2 // 3)
+        self.lister = Lister(
+            lm,
+            self.wording,
+            config.decode,  # type: ignore[arg-type]
+            n=config.list_length,
+            window=config.window,
+            permutations=config.permutations,
+            history=config.history,
+            labels=_labels(lm),
+        )
+
+    @property
+    def rates(self) -> Rates:
+        """See `Lister.rates`."""
+        return self.lister.rates
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """What trains beside the adapters: nothing."""
+        return {}
+
+    def score(
+        self,
+        queries: Sequence[Query],
+        words: Sequence[tuple[str, ...]],
+        retrieved: Sequence[FloatArray],
+        progress: Progress,
+    ) -> list[FloatArray]:
+        """See `Lister.score`."""
+        return self.lister.score(queries, words, retrieved, progress)
+
+    def stages(self, split: Split, adapters: Group) -> list[Stage]:
+        """One stage over the instruction data of the chosen users; the loss is on the answer alone."""
+        config, method = self.method.config, self.method
+        tasks = Tasks(split, method.keywords.table, history=config.history, n=self.lister.most, tasks=config.tasks)
+        users = chosen_users(len(split.sequences), config.user_share, method.seed)
+        rows = config.batch_rows
+
+        def epoch(rng: np.random.Generator) -> list[list[Example]]:
+            examples = list(tasks.epoch(users, rng))
+            return [examples[i : i + rows] for i in range(0, len(examples), rows)]
+
+        able = sum(len(split.sequences[user]) >= 2 for user in users)
+        whole = round(-(-able * len(config.tasks) // rows) * config.epochs / config.accumulate)
+        return [
+            Stage(
+                name=f"instructions-{config.decode}",
+                steps=whole if config.max_steps is None else min(whole, config.max_steps),
+                epoch=epoch,
+                loss=lambda batch, share: self._loss(batch),
+                groups={"adapters": adapters},
+                accumulate=config.accumulate,
+                average=config.average,
+                facts=method.facts(split),
+            )
+        ]
+
+    def asked(self, example: Example) -> tuple[Prompt, Prompt]:
+        """An example as it is shown and as it should be answered; no more candidates than surely fit."""
+        words = self.method.counted(example.history)
+        shown = example.candidates
+        if shown:
+            right, size = set(example.answer), self.wording.window(shown, self.lister.most, words)
+            first = example.answer[:size]
+            kept = {*first, *[i for i in shown if i not in right][: size - len(first)]}
+            shown = tuple(item for item in shown if item in kept)
+        answer = [item for item in example.answer if not shown or item in shown]
+        if self.lister.decode == "letters" and shown:
+            labels = self.lister.labels[: len(shown)]
+            prompt = self.wording.ask(example.history, shown, 1, profile=words, labels=labels)
+            return prompt, Prompt.of(labels[shown.index(answer[0])])
+        return self.wording.ask(example.history, shown, len(answer), profile=words), self.wording.answer(answer)
+
+    def _loss(self, batch: list[Example]) -> Tensor:
+        """Minus the mean log-probability of an answer token."""
+        lm = self.method.llm
+        lm.model.train()  # for the adapters' dropout
+        pairs = [self.asked(example) for example in batch]
+        answers: list[Encoded] = [lm.encode(answer, start=False) for _, answer in pairs]
+        found = scoring.log_probabilities(lm, [lm.encode(prompt) for prompt, _ in pairs], [[a] for a in answers])
+        return -torch.cat(found).sum() / sum(map(len, answers))
+
+    def _distinct_lengths(self) -> list[str]:
+        """The longest name and some more: tokens grow with characters, nearly."""
+        return sorted(self.method.names, key=len)[-64:]
+
+
+def _labels(lm: LanguageModel) -> str:
+    """The letters that are one token each, and no two the same, where the vocabulary is known."""
+    if not isinstance(lm, LocalLM):
+        return LETTERS
+    spelled = {letter: lm.encode(Prompt.of(letter), start=False).ids for letter in LETTERS}
+    owners: dict[int, str] = {}
+    for letter, ids in spelled.items():
+        if len(ids) == 1 and ids[0] not in lm.encode.unknown:
+            owners.setdefault(ids[0], letter)
+    return "".join(owners.values())
+
+
+def _words(prompt: Prompt) -> int:
+    return len(prompt.text(slots="drop").split())

@@ -1,0 +1,1 @@
+"""A saved recommender -> an HTTP API, a conversation and a web page."""

@@ -1,0 +1,108 @@
+"""PALR's claims, on made-up films: every kind of row is measured once, kept, and written into both tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import palr
+from benchmarks import palr_retrievers as retrievers
+from benchmarks.palr_rows import CLAIMS, Claim, Retriever, beauty, ml1m, published, untouched
+from tastemaker import evaluate
+from tastemaker.collab.base import CollaborativeModel
+from tastemaker.testing.methods import chains, write_lm
+
+SASREC = Retriever(("sasrec",), {"sasrec": {"embedding_size": 8, "epochs": 2, "max_history": 12}})
+QUICK = {"epochs": 1, "batch_positions": 256, "validate_cases": 8, "content": "hybrid", "text_size": 4}
+PROMPTED = {"decode": "free", "max_steps": 1, "list_length": 3, "window": 60}
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> palr.Bench:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(palr, "LLM", str(write_lm(tmp_path / "lm")))
+    monkeypatch.setattr(palr, "SAMPLE", 20)
+    monkeypatch.setattr(palr, "N", 12)
+    rows = (
+        palr.Row("popularity", "trivial", "popularity"),
+        palr.RETRIEVER,
+        palr.Row("PALR (default)", "llm", palr={**QUICK, "n": 12}),
+        palr.Row("written freely", "llm", palr=PROMPTED, everybody=False),
+        palr.Row("never measured", "collaborative", "sasrec"),
+    )
+    claim = Claim(chains, (SASREC,), rows, "PALR (default)", {}, published("ml1m"))
+    monkeypatch.setitem(palr.CLAIMS, "films", claim)
+    return palr.Bench("films", palr.line([]))
+
+
+def test_rows_are_kept_and_both_tables_written(bench: palr.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for row in bench.claim.rows[:-1]:
+        bench.measure(row)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *arguments: pytest.fail("measured again"))
+    bench.measure(bench.claim.rows[0])
+    sample, whole = (evaluate.read_result(path) for path in bench.write())
+    assert (sample.n, whole.n) == (20, 48)
+    assert [row.system for row in sample.rows][-2:] == ["PALR (default)", "written freely"]
+    assert "written freely" not in [row.system for row in whole.rows]
+    assert sample.missing == ("never measured",)
+    told = {row.system: row for row in sample.rows}
+    assert "HR@12 is" in told["retriever"].notes
+    assert "ranking" in told["PALR (default)"].notes
+    assert "backfill" in told["written freely"].notes
+    assert 0 < told["PALR (default)"].metrics["coverage@10"] <= 1
+    assert json.loads(Path("results/films.json").read_text())["published"]
+    assert whole.metrics[-2:] == ("coverage@10", "novelty@10")
+
+
+def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
+    assert bench.parts["sample"] == palr.Bench("films", palr.line([])).parts["sample"]
+    users = {case.query.user for case in untouched(bench.split)}
+    assert len(users) == 38  # of 48, a fifth was tuned on
+
+
+def test_withheld_items_are_ranked_among_themselves(bench: palr.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = Claim(
+        lambda: chains().dataset.split("unseen-items", k_core=0, share=0.3), (Retriever(("popularity",)),),
+        (palr.Row("popularity", "trivial", "popularity"),), "popularity", {}, unseen=True,
+    )  # fmt: skip
+    monkeypatch.setitem(palr.CLAIMS, "unseen", claim)
+    unseen = palr.Bench("unseen", palr.line([]))
+    unseen.measure(claim.rows[0])
+    (written, *_) = unseen.write()
+    (row,) = evaluate.read_result(written).rows
+    n = len(palr.withheld(unseen.split))
+    assert row.metrics["hr@10"] == pytest.approx(min(1, 10 / n))  # who knows nothing guesses
+
+
+def test_the_retriever_is_the_best_on_validation(
+    bench: palr.Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    both = Retriever(("sasrec", "popularity"), SASREC.settings)
+    claim = dataclasses.replace(bench.claim, retrievers=(both, Retriever(("popularity",))), chosen="films")
+    with pytest.raises(SystemExit, match="palr_retrievers films"):
+        retrievers.chosen(claim)
+    monkeypatch.setitem(retrievers.CHOICES, "films", claim)
+    retrievers.main(["films"])
+    written = evaluate.read_result(retrievers.result("films"))
+    assert written.part == "valid"
+    assert [row.system for row in written.rows] == ["SASRec + popularity", "popularity"]
+    best = max(written.rows, key=lambda row: row.metrics["ndcg@10"])
+    assert retrievers.chosen(claim).name == written.focus == best.system
+    monkeypatch.setattr(CollaborativeModel, "fit", lambda *arguments, **options: pytest.fail("fitted again"))
+    assert retrievers.fitted("sasrec", SASREC.settings["sasrec"], bench.split).known_items.any()
+
+
+def test_every_choice_has_names_of_its_own() -> None:
+    for claim in CLAIMS.values():
+        names = [one.name for one in claim.retrievers]
+        assert len(set(names)) == len(names)
+        assert not claim.chosen or claim.chosen in retrievers.CHOICES
+
+
+@pytest.mark.data
+def test_the_papers_counts_hold(real_data: Path) -> None:
+    assert beauty().n_items == 12_101
+    assert ml1m().n_users == 6_040

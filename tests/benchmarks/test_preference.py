@@ -1,0 +1,68 @@
+"""The claims on yes/no questions: rows are measured one at a time, kept, and written with what is missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import preference, preference_rows
+from benchmarks.preference_rows import CLAIMS, Claim, Row
+from tastemaker.evaluate.protocols.collm import Collm
+from tastemaker.testing.methods import write_lm
+from tastemaker.testing.preferences import opinions
+
+FEW = {"max_steps": 2, "validate_every": 2, "validate_rows": 10, "text_size": 4}
+SMALL = {"epochs": 1, "embedding_size": 4}
+ROWS = (
+    Row("item rate", "trivial", "item-rate"),
+    *(Row("MF", "collaborative", "mf", SMALL, seed=seed) for seed in (0, 1)),
+    Row("both", "collaborative", parts=("item rate", "MF"), weights="learned"),
+    Row("CoLLM", "llm", "mf", SMALL, "collm", FEW),
+    Row("bare CoLLM", "llm", "mf", SMALL, "collm", {**FEW, "fusion": False}),
+    Row("TALLRec", "llm", method="tallrec", tuning={"shots": 4, "max_steps": 1, "validate_rows": 10}),
+)
+
+
+@pytest.fixture
+def claim(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preference, "LLM", str(write_lm(tmp_path / "lm")))
+    monkeypatch.setattr(preference.evaluate, "write_pages", lambda folder: None)
+    monkeypatch.setitem(CLAIMS, "small", Claim(opinions, Collm(), "CoLLM", ROWS))
+    return tmp_path / "results" / "small.json"
+
+
+def test_rows_come_one_at_a_time_and_are_kept(claim, capsys):
+    preference.main(["small", "--only", "item-rate"])
+    assert "not measured yet" in capsys.readouterr().out
+    assert not claim.exists()
+    preference.main(["small", "--only", "collm", "both"])
+    told = json.loads(claim.read_text())
+    assert {row["system"] for row in told["rows"]} == {"item rate", "MF", "both", "CoLLM"}
+    assert told["missing"] == ["MF", "bare CoLLM", "TALLRec"]
+    capsys.readouterr()
+    preference.main(["small"])
+    assert "both" not in capsys.readouterr().err
+    told = json.loads(claim.read_text())
+    assert told["missing"] == []
+    assert len(told["rows"]) == 6
+    assert all("auc" in row["metrics"] for row in told["rows"])
+
+
+@pytest.mark.parametrize("name", ["tallrec-movie", "collm-ml1m", "collm-ml1m-all"])
+def test_every_claim_has_its_focus_and_settings_that_hold(name):
+    claim = preference_rows.CLAIMS[name]
+    assert claim.focus in {row.name for row in claim.rows}
+    ids = [row.id for row in claim.rows]
+    assert len(ids) == len(set(ids))
+    for row in claim.rows:
+        if row.method is not None:
+            preference._config(row)
+        assert set(row.parts) <= {other.name for other in claim.rows}
+
+
+def test_who_sees_all_labels_says_so():
+    for row in CLAIMS["collm-ml1m-all"].rows:
+        sees = row.method is not None or row.parts or row.settings.get("users") == "history"
+        assert ("(all labels)" in row.name) == bool(sees or row.model == "like-share")

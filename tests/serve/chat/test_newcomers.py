@@ -1,0 +1,107 @@
+"""Items added at run time are recommended at once, by what their texts say, and never crowd out the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cinema
+import pytest
+from served import Served
+
+from tastemaker.serve.app import build_app
+from tastemaker.serve.chat.engine import Engine
+from tastemaker.serve.chat.newcomers import merged
+from tastemaker.serve.keys import Keys
+from tastemaker.serve.recommendations import Recommendations
+from tastemaker.serve.service import Service
+from tastemaker.serve.settings import Settings
+from tastemaker.serve.store import open_database
+
+HORROR = {"title": "The Hidden Tower Returns (1993)", "genres": ["Horror", "Crime"], "year": 1993}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Engine:
+    return cinema.engine(tmp_path / "catalogues")
+
+
+@pytest.fixture
+def served(own: Engine, tmp_path: Path) -> Iterator[Served]:
+    service = Service.build(
+        Recommendations(own.main.recommender), own, open_database(tmp_path / "db"), Settings(rate=1e9, burst=1e9)
+    )
+    yield Served(service, own, build_app(service, Keys()))  # type: ignore[arg-type]
+    service.close()
+
+
+def asked(served: Served, n: int = 10, **body: Any) -> list[dict[str, Any]]:
+    answer = served.ask("POST", "/v1/recommendations", {"n": n, **body})
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()["recommendations"]
+    assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len({row["item_id"] for row in rows}) == len(rows) == n
+    return rows
+
+
+def added(served: Served, *rows: dict[str, Any]) -> None:
+    outside = ("item_id", "title")
+    items = [
+        {**{k: row[k] for k in outside}, "attributes": {k: v for k, v in row.items() if k not in outside}}
+        for row in rows
+    ]
+    assert served.ask("POST", "/v1/items", {"items": items}).status_code == 201
+
+
+def test_one_that_is_like_what_was_chosen_is_recommended_at_once(served: Served, own: Engine) -> None:
+    twin = own.main.row("f4")
+    before = [row["item_id"] for row in asked(served, history=["f4"])]
+    added(served, {**twin, "item_id": "new"})
+    rows = asked(served, history=["f4"])
+    assert (rows[1]["item_id"], rows[1]["title"], rows[1]["score"]) == ("new", twin["title"], None)
+    assert [row["item_id"] for row in rows if row["item_id"] != "new"] == before[:9]
+
+
+def test_many_take_every_other_place_at_most(served: Served) -> None:
+    added(served, *({**HORROR, "item_id": f"n{i}"} for i in range(30)))
+    ids = [row["item_id"] for row in asked(served, user="u4")]
+    assert sum(item.startswith("n") for item in ids) <= 5
+    assert not ids[0].startswith("n")
+
+
+def test_a_history_of_nothing_else_gets_a_whole_list_without_them(served: Served, own: Engine) -> None:
+    added(served, *({**HORROR, "item_id": f"n{i}"} for i in range(3)))
+    ids = [row["item_id"] for row in asked(served, history=["n0", "n1"])]
+    assert not {"n0", "n1"} & set(ids)
+    stand_in = own.stand_in("n0")
+    assert stand_in is not None
+    assert own.main.catalogue.row(stand_in) < own.main.own
+    assert own.stand_in(stand_in) is None
+    assert own.main.recommender.recommend(histories=[[stand_in]], n=1)["item_id"][0] in ids
+
+
+def test_what_is_disliked_goes_and_what_is_liked_is_not_shown_again(served: Served) -> None:
+    added(served, *({**HORROR, "item_id": f"n{i}"} for i in range(2)))
+    served.ask("POST", "/v1/feedback", {"user": "u4", "item": "n0", "verdict": "dislike"})
+    served.ask("POST", "/v1/feedback", {"user": "u4", "item": "n1", "verdict": "like"})
+    assert not {"n0", "n1"} & {row["item_id"] for row in asked(served, user="u4")}
+
+
+def test_named_candidates_are_the_only_ones(served: Served) -> None:
+    added(served, {**HORROR, "item_id": "n0"})
+    assert {row["item_id"] for row in asked(served, 2, history=["f0"], candidates=["f3", "f5"])} == {"f3", "f5"}
+
+
+def test_an_unknown_item_is_still_refused(served: Served) -> None:
+    answer = served.ask("POST", "/v1/recommendations", {"history": ["no such film"]})
+    assert answer.status_code == 422
+    assert "history" in answer.text
+
+
+def test_newcomers_stand_twice_as_far_down_as_by_meaning() -> None:
+    rows = [{"item_id": f"f{i}", "rank": i} for i in range(6)]
+    found = merged(rows, [({"item_id": "n0"}, 0), ({"item_id": "n2"}, 2)], 5)
+    assert [row["item_id"] for row in found] == ["f0", "n0", "f1", "f2", "f3"]
+    assert [row["rank"] for row in found] == [1, 2, 3, 4, 5]
+    assert merged(rows[:2], [({"item_id": "n0"}, 0), ({"item_id": "n1"}, 1)], 9)[1]["item_id"] == "n0"

@@ -1,0 +1,101 @@
+"""OpenAI's protocol: its own client talks to the service, and a conversation is found again by its messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from live import Live
+from served import Served, events
+
+from tastemaker.errors import LanguageModelError
+from tastemaker.serve.chat.dialogue import Card, Items, Token
+from tastemaker.serve.threads import as_text, thread_after, thread_of
+
+LINES = "\n1. Film 0 (1990)\n2. Film 1 (1991)\n3. Film 2 (1992)"
+
+
+def complete(served: Served, *messages: tuple[str, str], key: str | None = None, **more: Any) -> Any:
+    body = {"model": "tastemaker", "messages": [{"role": r, "content": t} for r, t in messages], **more}
+    return served.ask("POST", "/v1/chat/completions", body, key=key)
+
+
+def test_the_openai_client_is_understood(live: Live) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{live.url}/v1", api_key=live.key, max_retries=0, timeout=10) as client:
+        assert [model.id for model in client.models.list()] == ["tastemaker"]
+        asked: list[Any] = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "a film?"}]
+        whole = client.chat.completions.create(model="tastemaker", messages=asked, temperature=0.3, max_tokens=50)
+        assert whole.choices[0].message.content == "Here you are." + LINES
+        assert whole.choices[0].finish_reason == "stop"
+        assert whole.usage is not None
+        assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+        options: Any = {"stream": True, "stream_options": {"include_usage": True}}
+        chunks = list(client.chat.completions.create(model="tastemaker", messages=asked, **options))
+        told = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert told == whole.choices[0].message.content
+        assert (chunks[-1].usage, chunks[-2].choices[0].finish_reason) == (whole.usage, "stop")
+        with pytest.raises(openai.NotFoundError, match="no such model"):
+            client.chat.completions.create(model="gpt-4", messages=asked)
+    stranger = openai.OpenAI(base_url=f"{live.url}/v1", api_key="x" * 30, max_retries=0)
+    with stranger, pytest.raises(openai.AuthenticationError):
+        stranger.models.list()
+
+
+def test_a_conversation_is_found_again_by_its_messages(served: Served) -> None:
+    first = complete(served, ("user", "one")).json()["choices"][0]["message"]["content"]
+    dialogue = served.ask("GET", "/v1/dialogues").json()["dialogues"][0]["id"]
+    served.ask("POST", "/v1/feedback", {"dialogue_id": dialogue, "item": "f0", "verdict": "dislike"})
+    messages = [("system", "be kind"), ("user", " one"), ("assistant", first + "\n"), ("user", "two")]
+    second = complete(served, *messages).json()["choices"][0]["message"]["content"]
+    assert "Film 0 " not in second, "the dialogue that knows the dislike went on"
+    third = [*messages, ("assistant", second), ("user", "three")]
+    assert complete(served, *third).status_code == 200
+    assert len(served.ask("GET", "/v1/dialogues").json()["dialogues"]) == 1
+    assert [turn.text for turn in served.talker.dialogues[-1].turns if turn.role == "user"] == ["one", "two"]
+    complete(served, *messages, key="bob")
+    assert served.talker.dialogues[-1].dislikes == [], "another's dialogue is not found"
+
+
+def test_messages_of_another_conversation_are_its_beginning(served: Served) -> None:
+    complete(served, ("user", "hello"), ("assistant", "I said that elsewhere"), ("user", "go on"), user="u2")
+    asked = served.talker.dialogues[-1]
+    assert [turn.text for turn in asked.turns] == ["hello", "I said that elsewhere"]
+    assert asked.user_id == "u2"
+    complete(served, ("user", "hello"), user="nobody-we-know")
+    assert served.talker.dialogues[-1].user_id is None
+
+
+def test_parts_of_text_are_read(served: Served) -> None:
+    parts = [{"type": "text", "text": "a film"}, {"type": "text", "text": "please"}]
+    body = {"model": "tastemaker", "messages": [{"role": "user", "content": parts}], "tools": [], "seed": 1}
+    assert served.ask("POST", "/v1/chat/completions", body).status_code == 200
+    dialogue = served.ask("GET", "/v1/dialogues").json()["dialogues"][0]
+    assert dialogue["title"] == "a film please"
+
+
+def test_wrong_messages_are_refused(served: Served) -> None:
+    for messages in ([("assistant", "hi")], [("system", "x")], [("user", " ")], [("user", "x" * 2_001)]):
+        assert complete(served, *messages).status_code == 422
+    assert complete(served, ("user", "x"), n=2).status_code == 422
+    assert complete(served, ("tool", "x")).status_code == 422
+
+
+def test_a_stream_that_fails_says_so_and_ends(served: Served) -> None:
+    served.talker.fails = RuntimeError("secret")
+    told = events(complete(served, ("user", "x"), stream=True).text)
+    assert [one[1] for one in told][-1] == "[DONE]"
+    assert told[-2][1]["error"]["type"] == "internal"
+    served.talker.fails = LanguageModelError("gone")
+    assert "did not answer" in complete(served, ("user", "x")).json()["choices"][0]["message"]["content"]
+
+
+def test_threads_are_told_apart_and_blanks_are_not() -> None:
+    card = Card(item_id="a", title="A\nfilm", reason="It is short.")
+    told = [Token(text="Well: "), Items(cards=[card], filters=[])]
+    text = "".join(map(as_text, told))
+    assert text == "Well: \n1. A film: It is short."
+    after = thread_after(thread_of([("user", "x"), ("assistant", "y")]), "z", told)
+    assert after == thread_of([("user", "x"), ("assistant", " y"), ("user", "z\n"), ("assistant", text)])
+    assert after != thread_of([("user", "x"), ("assistant", "yz"), ("user", ""), ("assistant", text)])
+    assert thread_of([("user", "a"), ("user", "b")]) != thread_of([("user", "a"), ("assistant", "b")])
