@@ -22,6 +22,10 @@ Ask = Callable[[httpx2.AsyncClient, int], Awaitable[int]]
 """A client and the number of its request -> the status; anything wrong with a 200 is told as 0."""
 
 
+ARRIVING = 2.0
+"""Seconds in which the clients of a crowd come."""
+
+
 @dataclass
 class Seen:
     """Every request of a run."""
@@ -85,13 +89,19 @@ async def client(server: Server, seconds: float = 60.0) -> AsyncIterator[httpx2.
 
 
 async def crowd(http: httpx2.AsyncClient, ask: Ask, clients: int, seconds: float) -> Seen:
-    """So many clients, each asking again as soon as it is answered."""
-    seen, begun = Seen(), time.perf_counter()
+    """So many clients, each asking again as soon as it is answered.
+
+    They come one after the other in the first `ARRIVING` seconds: what a hundred requests sent in one moment wait for
+    is the one process that sends them all.
+    """
+    seen, begun, rng = Seen(), time.perf_counter(), np.random.default_rng(0)
 
     async def one(number: int) -> None:
+        await asyncio.sleep(min(ARRIVING, seconds / 2) * number / clients)
         while time.perf_counter() - begun < seconds:
             if await timed(seen, http, ask, number) == 503:
-                await asyncio.sleep(0.5)  # as it is told, a little sooner: else refusals alone would fill the machine
+                # About as it is told, a little sooner: else refusals alone would fill the machine.
+                await asyncio.sleep(rng.uniform(0.4, 0.6))
             number += clients
 
     await asyncio.gather(*(one(number) for number in range(clients)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from live import Live, living
 from served import Serve, events
 
 from tastemaker.errors import UsageError
-from tastemaker.serve.run import _address, _listen
+from tastemaker.serve.run import _address, _listen, _Server, run
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +61,16 @@ def test_health_answers_while_the_model_works(live: Live) -> None:
             return sorted(times)
 
     assert asyncio.run(busy())[25] < 0.1
+
+
+def test_what_was_loaded_is_not_searched_for_cycles_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = list[int]()
+    monkeypatch.setattr(_Server, "run", lambda *_, **__: left.append(len(gc.get_objects(generation=2))))
+    try:
+        run(serve().app, "127.0.0.1", 0, ready=print)
+    finally:
+        gc.unfreeze()
+    assert left[0] < 5_000 < len(gc.get_objects(generation=2))
 
 
 @pytest.mark.parametrize("stream", [True, False])
