@@ -141,6 +141,9 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
         over(UNDER, stage="text", fusion=False), name=f"text stage{sees}", note="titles alone: the paper's TALLRec"
     )
     stages = [over(UNDER, f", {stage}", stage=stage) for stage in ("cie", "t1", "t2")]
+    free = dataclasses.replace(
+        over("MF", stage="t2", fusion=False), name=f"UI-token{sees}", note="free vectors, learned with the mapper alone"
+    )
     model, settings = ENCODERS[UNDER]
     worded = [
         Row("ICL (frozen, in words)", "llm", model, settings, "collm", {**WORDS, "stage": "text", "max_steps": 0}),
@@ -153,7 +156,7 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
             note="the paper's prompts, loss and stages, 960 rows in each: what some twenty minutes allow",
         ),
     ]  # fmt: skip
-    language = [*seeded(text, focus, bare), *seeded(*others), *seeded(*stages), *(() if sees else worded)]
+    language = [*seeded(text, focus, bare), *seeded(*others), *seeded(*stages), free, *(() if sees else worded)]
     return (*rates, *seeded(*encoders, hashed), *seeded(*ensembles), *language)
 
 
