@@ -144,8 +144,18 @@ def test_a_half_open_breaker_lets_one_through():
     breaker.failed()
     now[0] = 11.0
     breaker.require_closed()
+    now[0] = 30.0  # it stalls: a second try would only wait as well
     with pytest.raises(LanguageModelError):
         breaker.require_closed()
+    breaker.failed(stalled=True)
+    with pytest.raises(LanguageModelError):
+        breaker.require_closed()
+    now[0] = 40.1
+    breaker.require_closed()
+    now[0] = 100.2  # nobody told how that one ended
+    breaker.require_closed()
+    breaker.succeeded()
+    breaker.require_closed()
 
 
 @pytest.mark.slow

@@ -10,10 +10,14 @@ from tastemaker.errors import LanguageModelError
 
 FAILURES = 5
 SECONDS = 10.0
+TRY_SECONDS = 60.0
+"""How long a try is waited for before the next one; normally its end is told much sooner."""
 
 
 class Breaker:
     """Opens after ``failures`` in a row; ``seconds`` later one question may try again, and an answer closes it.
+
+    There is one try at a time: where the server stalls, a second one would bind another of the threads that answer.
 
     One stall opens it at once: it cost whoever asked all their patience, and would cost everybody else the same.
     """
@@ -43,7 +47,7 @@ class Breaker:
             if now < self._next:
                 left = f"left alone for {self._seconds:.0f} seconds"
                 raise LanguageModelError(f"{self._name} failed or stalled and is {left}")
-            self._next = now + self._seconds  # this one may try, others wait for what becomes of it
+            self._next = now + TRY_SECONDS  # this one may try, others wait for what becomes of it
 
     def failed(self, *, stalled: bool = False) -> None:
         """Note a failure, or that nothing came at all."""
