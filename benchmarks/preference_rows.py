@@ -103,6 +103,8 @@ UNDER = "SASRec"
 """Whose vectors the focus has, and every comparison of one setting at a time."""
 WORDS = {"reading": "prompt", "fusion": False, "gate": False, "layers": None, "validate_rows": 200}
 CODED = {name: value for name, value in WORDS.items() if name != "reading"}
+LONG = {"epochs": 2.5}
+"""Where all labels are shown, a pass over all users is more than twice as long: as many steps as with likes only."""
 SHORT = {"max_steps": 150, "validate_every": 50, "batch_rows": 8}
 """What some ten minutes allow of prompts in words: 1,200 of 33,891 rows."""
 
@@ -113,6 +115,7 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
         Row("item rate", "trivial", "item-rate"),
         Row("liked count", "trivial", "liked-count"),
         Row("item + user rate", "trivial", "user-item-rate"),
+        Row("attribute rate", "trivial", "attribute-rate", note="of like years"),
     ]
     if sees:
         rates += [
@@ -121,7 +124,9 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
         ]
     encoders = [Row(name, "collaborative", model, settings) for name, (model, settings) in ENCODERS.items()]
     hashed = Row("MF in 32 bits", "collaborative", "hashed-mf")
-    counted = rates[3] if sees else rates[2]
+    counted = rates[4] if sees else rates[2]
+    counts = ("item rate", counted.name, "liked count", "attribute rate")
+    rates.append(Row(f"counting, learned weights{sees}", "trivial", parts=counts, weights="learned"))
     parts = ("item rate", counted.name, *ENCODERS)
     ensembles = [
         Row(f"ensemble, mean{sees}", "collaborative", parts=parts),
@@ -130,6 +135,7 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
 
     def over(name: str, tail: str = "", **tuning: Any) -> Row:
         model, settings = ENCODERS[name]
+        tuning = {**LONG, **tuning} if sees else tuning
         return Row(f"CoLLM-{name}{tail}{sees}", "llm", model, settings, "collm", tuning)
 
     focus = over(UNDER)

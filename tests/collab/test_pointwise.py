@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import polars as pl
 import pytest
 
 from tastemaker import artifacts, collab
@@ -12,7 +15,7 @@ from tastemaker.errors import ArtifactError, ConfigError
 from tastemaker.testing.pointwise import PointwiseModelContract, asked, auc, tastes_split
 from tastemaker.types import Item, Query, User
 
-COUNTING = ("item-rate", "like-share", "liked-count", "user-item-rate")
+COUNTING = ("attribute-rate", "item-rate", "like-share", "liked-count", "user-item-rate")
 
 
 class TestCounting(PointwiseModelContract):
@@ -55,6 +58,29 @@ def test_the_like_share_is_read_off_the_prompt() -> None:
     assert alone.score([whole])[0][0] == pytest.approx(np.log(0.99 / 0.01), abs=1e-4)
     both = pointwise.models.get("like-share")(items="rate").fit(tastes_split())
     assert both.score([query])[0][0] == pytest.approx(np.log(3) + odds(2, 11) - MEAN, abs=1e-5)
+
+
+def test_attributes_speak_for_items_nobody_rated() -> None:
+    split = tastes_split()
+    told = pl.DataFrame(
+        {
+            "item_id": split.dataset.items["item_id"],
+            "year": [1990, 1990, 1991, 1990, 1990, 2010, 2010, 2010, 1990, 2010],
+            "genres": [["a"]] * 9 + [["b", "a"]],
+        }
+    )
+    split = replace(split, dataset=split.dataset.of_items(told))
+    model = pointwise.models.get("attribute-rate")().fit(split)
+    found = model.score([Query((), tuple(map(Item, range(10))))])[0]
+    # Items 5 and 6 are the only ones of their time that training shows: 4 of 22 rows were likes.
+    rate = (4 + 20 * 59 / 77) / (22 + 20)
+    assert found[7] == pytest.approx(np.log(rate / (1 - rate)), abs=1e-4)
+    assert found[8] == found[0] > MEAN > found[7]
+    assert found[0] > found[2] > MEAN, "a year apart is alike, but less"
+    # A genre that no row has says nothing; the one all rows have is the overall rate.
+    assert found[9] == pytest.approx(found[7], abs=1e-4)
+    outside = model.score([Query((), (Item(700),))])[0]
+    assert outside == pytest.approx([MEAN], abs=1e-5)
 
 
 def test_counting_knows_who_is_generous() -> None:

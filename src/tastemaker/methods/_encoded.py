@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from tastemaker.collab.pointwise.attribute_rate import AttributeRate
 from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.collab.pointwise.item_rate import ItemRate
+from tastemaker.collab.pointwise.liked_count import LikedCount
 from tastemaker.collab.pointwise.user_item_rate import UserItemRate, UserItemRateConfig
 from tastemaker.data.preference import PreferenceSplit
 from tastemaker.llm.local import LocalLM
@@ -48,7 +50,7 @@ class EncodedConfig(PreferenceConfig):
 
 
 class EncodedMethod(PreferenceMethod):
-    """A method over an encoder, whose fusion hears the encoder and the rates of items and users beside it."""
+    """A method over an encoder, whose fusion hears the encoder and what is counted of items and users beside it."""
 
     Config: ClassVar[type[PreferenceConfig]] = EncodedConfig
     config: EncodedConfig
@@ -76,6 +78,6 @@ class EncodedMethod(PreferenceMethod):
         require_fitted(self.collab, split.dataset)
         self.facts = {"dislikes": shows_dislikes(split.train)}
         users: Literal["history", "train"] = "history" if self.facts["dislikes"] else "train"
-        counted = ItemRate(), UserItemRate(UserItemRateConfig(users=users))
+        counted = ItemRate(), UserItemRate(UserItemRateConfig(users=users)), LikedCount(), AttributeRate()
         self.witnesses = (self.collab, *(model.fit(split) for model in counted))
         return split

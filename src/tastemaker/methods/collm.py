@@ -69,8 +69,9 @@ class CoLLM(EncodedMethod):
 
     ``CoLLM(llm="smollm2-135m", collab=mf).tune(split).score(queries)``. ``collab`` is a fitted `PointwiseModel` with
     vectors. With ``fusion`` the score is a logistic regression, learned on validation, over the language model's
-    log-odds, those of the encoder, the item's rate in training and the user's: the one in training where the split
-    shows likes only, the one in the history where it shows all labels.
+    log-odds, those of the encoder, the item's rate in training, how many liked it, how items of like years and genres
+    were liked, and the user's rate: the one in training where the split shows likes only, the one in the history where
+    it shows all labels.
     """
 
     Config: ClassVar[type[PreferenceConfig]] = CoLLMConfig
