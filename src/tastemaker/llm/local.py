@@ -202,9 +202,8 @@ class LocalLM(LanguageModel):
     def shaped(self, logits: Tensor) -> Tensor:
         """Logits after what some families do to them behind the head: a scale, a soft cap."""
         config = self.config
-        logits = (
-            logits * (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
-        )
+        scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
+        logits = logits if scale == 1 else logits * scale
         cap = getattr(config, "final_logit_softcapping", None)
         return cap * torch.tanh(logits / cap) if cap else logits
 

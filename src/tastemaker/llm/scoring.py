@@ -319,7 +319,7 @@ def _of_tokens(lm: LocalLM, hidden: Tensor, tokens: Sequence[int]) -> Tensor:
         wide = lm.shaped(logits.float())
         if here.any():
             rows = here.nonzero()[:, 0]
-            wide = wide.index_put((rows, ids[rows] - start), own[rows])
+            wide.index_put_((rows, ids[rows] - start), own[rows])
         totals.append(wide.logsumexp(-1))
     return (own - torch.stack(totals).logsumexp(0)).clamp(max=0)
 
