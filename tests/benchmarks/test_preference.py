@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import preference, preference_rows
+from benchmarks import collm_cost, preference, preference_rows
 from benchmarks.preference_rows import CLAIMS, Claim, Row
 from tastemaker.evaluate.protocols.collm import Collm
 from tastemaker.testing.methods import write_lm
@@ -66,3 +66,15 @@ def test_who_sees_all_labels_says_so():
     for row in CLAIMS["collm-ml1m-all"].rows:
         sees = row.method is not None or row.parts or row.settings.get("users") == "history"
         assert ("(all labels)" in row.name) == bool(sees or row.model == "like-share")
+
+
+def test_the_cost_of_vectors_is_told_in_turns(tmp_path):
+    found = collm_cost.cost(
+        opinions(), str(write_lm(tmp_path / "lm")), steps=2, asked=6, rounds=2, text_size=4, batch_positions=64
+    )
+    assert list(found) == ["training", "inference"]
+    for what, duel in found.items():
+        assert len(duel.ours) == len(duel.theirs) == 2
+        row = collm_cost.row(what, duel)
+        assert min(row.metrics.values()) > 0
+        assert row.metrics["lowest"] <= row.metrics["ratio"] <= row.metrics["highest"]
