@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from tastemaker.errors import PromptError
 from tastemaker.prompts.prompt import Prompt
@@ -19,6 +20,9 @@ class LanguageModel(ABC):
     not match, slots without their vectors, no room), `LanguageModelError` that this model cannot answer it.
     What every model must keep to is written as tests in `tastemaker.testing.llm`; inherit them for a new one.
     """
+
+    concurrent: ClassVar[bool] = False
+    """Whether several threads may ask it at once."""
 
     @abstractmethod
     def score(self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[Prompt]]) -> list[FloatArray]:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class RemoteLM(LanguageModel):
     without a connection or 20 without a word; ``retries`` more are made, and after five failures in a row or one such
     wait none for ten seconds (`Breaker`). Everything that goes wrong is a `LanguageModelError`.
     """
+
+    concurrent: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -66,6 +66,11 @@ class Method(ABC):
         """Whether scores are log-probabilities, so that how sure the method is of a choice can be read from them."""
         return False
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask it at once: not where a language model in this process answers."""
+        return False
+
     @abstractmethod
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned. With ``run_dir``: checkpoints and ``log.jsonl`` there, and resumed from there."""

@@ -96,6 +96,11 @@ class ChatRec(Method):
             self._llm = LocalLM.load(self._llm)
         return self._llm
 
+    @property
+    def concurrent(self) -> bool:
+        """Where its language model is."""
+        return isinstance(self._llm, LanguageModel) and self._llm.concurrent
+
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method with its two weights: as configured, or the surest on ``split.valid``."""
         require_fitted(self.collab, split.dataset, "retriever")

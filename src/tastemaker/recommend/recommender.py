@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -44,8 +45,9 @@ class Recommender:
     """The retriever proposes, the ranker re-scores what was proposed, and every list is checked before it leaves.
 
     ``Recommender(sasrec, llara).recommend(users=["42"], n=10)``. Items and users go by their outside ids. Should the
-    language model fail, the retriever answers alone and ``degraded`` says so. Threads may share it: it answers one
-    call at a time, since a language model's weights and slots are not the same while it answers.
+    language model fail, the retriever answers alone and ``degraded`` says so. Threads may share it: with a
+    language model in this process, whose weights and slots are not the same while it answers, it answers one call at a
+    time; several where the model is a server's.
     """
 
     repairs: int
@@ -114,10 +116,11 @@ class Recommender:
         if n < 1:
             raise UsageError(f"n is {n}; ask for at least one recommendation")
         answers: list[Answer] = []
-        with self._lock:
+        with self._turn():
             for part in batches(_BATCH, len(queries)):
                 answers += self._answer(queries[part], n, filter_seen)
                 progress("recommend", part.stop, len(queries))
+        with self._lock:
             self.repairs += sum(answer.repairs for answer in answers)
             self.degraded = any(answer.degraded for answer in answers)
         return answers
@@ -136,7 +139,7 @@ class Recommender:
             Query(q.history, tuple(self.item_numbers(list(wanted[user]))), q.user)
             for user, q in zip(wanted, self._asked(list(wanted), None)[1], strict=True)
         ]
-        with self._lock:
+        with self._turn():
             found, self.degraded = self._scores(queries)
         scores = dict(zip(wanted, found, strict=True))
         values = [float(scores[user][wanted[user][item]]) for user, item in asked]
@@ -159,7 +162,7 @@ class Recommender:
         allowed[target] = False
         (rivals,) = best(scores[None], allowed[None], _RIVALS)
         query = Query(query.history, (target, *map(Item, rivals.tolist())), query.user)
-        with self._lock:
+        with self._turn():
             found = explanation(self.data, query, lambda queries: self._scores(queries, progress))
             self.degraded = found.degraded
         return found
@@ -170,7 +173,7 @@ class Recommender:
         Over the catalogue the ranker orders what the retriever proposed and the rest stays below, as it was. Nothing
         is repaired and a language model that fails raises: a measurement must not flatter.
         """
-        with self._lock:
+        with self._turn():
             if self.ranker is None:
                 return self._by_retriever(queries)
             if queries and queries[0].candidates:
@@ -219,6 +222,10 @@ class Recommender:
             return [int(number) for number in self.data.user_numbers(list(ids))]
         except UsageError as error:
             raise UsageError(f"{error}; ask for someone new with a history of item ids") from None
+
+    def _turn(self) -> AbstractContextManager[object]:
+        """One thread at a time, unless the ranker takes several: whoever waits for a server holds up nobody else."""
+        return nullcontext() if self.ranker is not None and self.ranker.concurrent else self._lock
 
     def _answer(self, queries: Sequence[Query], n: int, filter_seen: bool) -> list[Answer]:
         found = self._retrieved(queries, max(n, self.n_candidates), filter_seen)
