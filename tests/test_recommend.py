@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,28 @@ def test_judged_over_the_catalogue_the_rest_stays_below(retriever: Collaborative
 def test_judging_hides_no_failure(retriever: CollaborativeModel) -> None:
     with pytest.raises(LanguageModelError):
         Recommender(retriever, Stub(fails)).score_queries([SPLIT.test[0].query])
+
+
+@pytest.mark.parametrize("concurrent", [True, False])
+def test_who_waits_for_a_server_holds_up_nobody_and_a_model_here_answers_one_at_a_time(concurrent: bool) -> None:
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    class Waiting(Stub):
+        concurrent = False
+
+    def wait(queries: Sequence[Query]) -> Any:
+        entered.release()
+        assert leave.wait(10)
+        return [np.zeros(len(query.candidates), np.float32) for query in queries]
+
+    ranker = Waiting(wait)
+    Waiting.concurrent = concurrent
+    recommender = Recommender(collab.Popularity().fit(SPLIT), ranker, DATA)
+    threads = [threading.Thread(target=recommender.recommend, kwargs={"users": USERS[:1]}) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert entered.acquire(timeout=10)
+    assert entered.acquire(timeout=10 if concurrent else 0.2) == concurrent
+    leave.set()
+    for thread in threads:
+        thread.join()
