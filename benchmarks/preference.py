@@ -138,12 +138,15 @@ class Bench:
         return model
 
     def _method(self, row: Row) -> PreferenceMethod:
-        facts = self._facts(row)
-        facts["tuning"] = {k: v for k, v in facts["tuning"].items() if k not in ("fusion", "gate", "counts")}
-        run = self.folder / "tuning" / key(facts)
         found, config = judge(row), _config(row)
         method = found(LLM, self._model(row), config) if issubclass(found, EncodedMethod) else found(LLM, config)
-        return method.tune(self.split, seed=row.seed, run_dir=run, progress=kept.progress)
+        return method.tune(self.split, seed=row.seed, run_dir=self.run_dir(row), progress=kept.progress)
+
+    def run_dir(self, row: Row) -> Path:
+        """Where the row's tuning is logged and kept; rows that differ in what comes after it share one."""
+        facts = self._facts(row)
+        facts["tuning"] = {k: v for k, v in facts["tuning"].items() if k not in ("fusion", "gate", "counts")}
+        return self.folder / "tuning" / key(facts)
 
     def _model_facts(self, row: Row) -> dict[str, Any]:
         """All that decides what the pointwise model is."""

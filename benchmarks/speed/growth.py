@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks import prompts
+from benchmarks.plot import drawn
 from benchmarks.speed import works
 from benchmarks.speed.duel import timed
 from tastemaker.llm.local import LocalLM
@@ -57,37 +58,11 @@ def later_targets(lm: LocalLM, shelf: prompts.Shelf, users: int = 16, targets: i
 
 def plot(points: Sequence[Point]) -> str:
     """Milliseconds a user against candidates, a line for each history and each kind of question, as SVG."""
-    width, height, left, bottom = 640, 360, 64, 48
-    top = max(1000 / point.users_per_second for point in points) * 1.1
-    most = max(CANDIDATES)
-
-    def x(candidates: float) -> float:
-        return left + (width - left - 170) * candidates / most
-
-    def y(milliseconds: float) -> float:
-        return (height - bottom) - (height - bottom - 24) * milliseconds / top
-
-    drawn = [
-        f'<text x="{left}" y="16">milliseconds a user, by candidates</text>',
-        f'<path d="M{left} 24V{height - bottom}H{width - 170}" fill="none" stroke="currentColor"/>',
-    ]
-    drawn += [f'<text x="{x(c):.0f}" y="{height - bottom + 18}" text-anchor="middle">{c}</text>' for c in CANDIDATES]
-    drawn += [
-        f'<text x="{left - 8}" y="{y(top * k / 4):.0f}" text-anchor="end">{top * k / 4:,.0f}</text>' for k in range(5)
-    ]
-    lines = dict.fromkeys((point.way, point.history) for point in points)
-    colours = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0")
-    for colour, (way, history) in zip(colours, lines, strict=False):
-        those = [point for point in points if (point.way, point.history) == (way, history)]
-        placed = [(x(point.candidates), y(1000 / point.users_per_second)) for point in those]
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in placed)
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        drawn += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in placed]
-        end = f'x="{placed[-1][0] + 8:.0f}" y="{placed[-1][1] + 4:.0f}"'
-        drawn.append(f'<text {end} fill="{colour}">{way}, {history} seen</text>')
-    style = "font: 12px system-ui, sans-serif; fill: currentColor; color: #777"
-    inner = "\n".join(drawn)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" style="{style}">\n{inner}\n</svg>\n'
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        name = f"{point.way}, {point.history} seen"
+        lines.setdefault(name, []).append((point.candidates, 1000 / point.users_per_second))
+    return drawn("milliseconds a user, by candidates", lines)
 
 
 def _point(way: str, candidates: int, history: int, users: int, read: int, work: Callable[[], object]) -> Point:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import collm_cost, preference, preference_rows
+from benchmarks import collm_cost, curve, preference, preference_rows
 from benchmarks.preference_rows import CLAIMS, Claim, Row
 from tastemaker.evaluate.protocols.collm import Collm
 from tastemaker.testing.methods import write_lm
@@ -19,6 +19,7 @@ ROWS = (
     *(Row("MF", "collaborative", "mf", SMALL, seed=seed) for seed in (0, 1)),
     Row("both", "collaborative", parts=("item rate", "MF"), weights="learned"),
     Row("CoLLM", "llm", "mf", SMALL, "collm", FEW),
+    Row("whole CoLLM", "llm", "mf", SMALL, "collm", {"epochs": 2, "text_size": 4, "fusion": False}),
     Row("bare CoLLM", "llm", "mf", SMALL, "collm", {**FEW, "fusion": False}),
     Row("TALLRec", "llm", method="tallrec", tuning={"shots": 4, "max_steps": 1, "validate_rows": 10}),
 )
@@ -40,13 +41,13 @@ def test_rows_come_one_at_a_time_and_are_kept(claim, capsys):
     preference.main(["small", "--only", "collm", "both"])
     told = json.loads(claim.read_text())
     assert {row["system"] for row in told["rows"]} == {"item rate", "MF", "both", "CoLLM"}
-    assert told["missing"] == ["MF", "bare CoLLM", "TALLRec"]
+    assert told["missing"] == ["MF", "whole CoLLM", "bare CoLLM", "TALLRec"]
     capsys.readouterr()
     preference.main(["small"])
     assert "both" not in capsys.readouterr().err
     told = json.loads(claim.read_text())
     assert told["missing"] == []
-    assert len(told["rows"]) == 6
+    assert len(told["rows"]) == 7
     assert all("auc" in row["metrics"] for row in told["rows"])
 
 
@@ -78,3 +79,13 @@ def test_the_cost_of_vectors_is_told_in_turns(tmp_path):
         row = collm_cost.row(what, duel)
         assert min(row.metrics.values()) > 0
         assert row.metrics["lowest"] <= row.metrics["ratio"] <= row.metrics["highest"]
+
+
+def test_the_curve_of_a_tuning_is_read_off_its_log(claim, capsys):
+    preference.main(["small", "--only", "collm", "whole", "item-rate"])
+    curve.main(["small"])
+    told = json.loads(claim.with_name("small-curve.json").read_text())
+    assert [row["system"] for row in told["rows"]] == [f"whole CoLLM, {2 * len(opinions().train):,} rows"]
+    assert 0 < told["rows"][0]["metrics"]["figure"] < 1
+    assert claim.with_name("small-curve-rows.svg").read_text().count("<circle") == 1
+    assert claim.with_name("small-curve-seconds.svg").is_file()
