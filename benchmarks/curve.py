@@ -39,9 +39,14 @@ def points(log: Path, rows: float) -> list[Point]:
     """The looks of a tuning's first stage, in which ``rows`` were answered in all."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
     lines = [line for line in lines if line["stage"] == lines[0]["stage"]]
-    steps = lines[-1]["step"]
-    looks = [line for line in lines if line.get("valid") is not None]
-    return [Point(rows * one["step"] / steps, one["seconds"], one["valid"]) for one in looks]
+    steps, spent, last, found = lines[-1]["step"], 0.0, 0.0, list[Point]()
+    for line in lines:
+        now = line["seconds"]
+        spent += now - last if now >= last else now  # a run that was stopped and goes on counts from 0 again
+        last = now
+        if line.get("valid") is not None:
+            found.append(Point(rows * line["step"] / steps, spent, line["valid"]))
+    return found
 
 
 def curves(bench: Bench) -> dict[str, list[Point]]:

@@ -89,3 +89,11 @@ def test_the_curve_of_a_tuning_is_read_off_its_log(claim, capsys):
     assert 0 < told["rows"][0]["metrics"]["figure"] < 1
     assert claim.with_name("small-curve-rows.svg").read_text().count("<circle") == 1
     assert claim.with_name("small-curve-seconds.svg").is_file()
+
+
+def test_a_curve_counts_on_where_tuning_was_stopped(tmp_path):
+    log = tmp_path / "log.jsonl"
+    rows = [(1, 2.0, None), (2, 4.0, 0.5), (3, 1.0, None), (4, 3.0, 0.6)]
+    names = ("stage", "step", "seconds", "valid")
+    log.write_text("\n".join(json.dumps(dict(zip(names, ("joint", *row), strict=True))) for row in rows))
+    assert curve.points(log, 40) == [curve.Point(20, 4.0, 0.5), curve.Point(40, 7.0, 0.6)]
