@@ -98,7 +98,7 @@ def test_a_language_model_that_fails_degrades_the_answer(
 
     class Broken:
         catalogue = recommender.data
-        rank = Method.rank
+        rank, concurrent = Method.rank, False
 
         def score(self, queries: object, **_: object) -> object:
             raise LanguageModelError("it is not there")
