@@ -138,16 +138,6 @@ def test_the_fusion_takes_what_helps_and_else_leaves_the_retriever():
     assert chosen(pools, at, ("retriever", "rank")).model == 0
 
 
-def test_popularity_may_speak_against_an_item():
-    pools, at = made_pools(helpful=False)
-    popular = FEATURES.index("popularity")
-    pools[:, popular] = np.random.default_rng(1).normal(size=pools[:, popular].shape)
-    pools[np.arange(len(at)), popular, at] -= 2.0
-    assert chosen(pools, at).popularity < 0
-    pools[:, popular] *= -1
-    assert chosen(pools, at).popularity > 0
-
-
 def test_gain_is_ndcg_and_ties_count_against():
     scores = np.array([[3.0, 2.0, 1.0], [1.0, 1.0, 1.0]], np.float32)
     assert gain(scores, np.array([0, 0], np.int32)) == pytest.approx((1 + 1 / np.log2(4)) / 2)
@@ -157,12 +147,8 @@ def test_gain_is_ndcg_and_ties_count_against():
 def test_ranks_leave_out_what_was_seen_and_share_places():
     retrieved = np.array([[5.0, 4.0, 4.0, 1.0]], np.float32)
     seen = np.array([[True, False, False, False]])
-    answers, matches, recent = np.zeros((1, 2, 4)), np.full((1, 4), 0.1), np.full((1, 4), 0.2)
-    found = features(retrieved, seen, answers, matches, recent, np.array([9, 0, 3, 3]))
-    named = dict(zip(FEATURES, found[0], strict=True))
-    np.testing.assert_allclose(named["rank"], -np.log1p([0, 0, 0, 2]))
-    np.testing.assert_allclose([named["match"], named["recent"]], [[0.1] * 4, [0.2] * 4])
-    assert named["popularity"][0] > named["popularity"][2] == named["popularity"][3] > named["popularity"][1]
+    found = features(retrieved, seen, np.zeros((1, 2, 4), np.float32), np.zeros((1, 4), np.float32))
+    np.testing.assert_allclose(found[0, 1], -np.log1p([0, 0, 0, 2]))
 
 
 def test_the_ceiling_is_the_retrievers_hit_rate():

@@ -1,4 +1,4 @@
-"""Retriever, language model, profile and counts on each item -> one score, by weights chosen on validation."""
+"""What retriever, language model and profile say of each item -> one score, by weights chosen on validation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from tastemaker.data.split import Case
 from tastemaker.methods._scores import standard
 from tastemaker.types import BoolArray, FloatArray, IntArray
 
-FEATURES = ("retriever", "rank", "model", "told", "match", "recent", "popularity")
+FEATURES = ("retriever", "rank", "model", "told", "match")
 """The retriever's score and minus the logarithm of its rank; the language model's score before and after it is told
-the profile; how well the item matches the profile, and the `RECENT` latest items' alone; how often it was chosen."""
-RECENT = 3
+the profile; how well the item matches the profile."""
 GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""The weights tried, in units of the retriever's score; of popularity, which may also speak against an item, their
-negatives too."""
+"""The weights tried, in units of the retriever's score."""
 _SWEEPS = 3
 _CHUNK = 256
 
@@ -33,8 +31,6 @@ class Weights(BaseModel):
     model: float = Field(0.0, ge=0)
     told: float = Field(0.0, ge=0)
     match: float = Field(0.0, ge=0)
-    recent: float = Field(0.0, ge=0)
-    popularity: float = 0.0
 
     def score(self, features: FloatArray) -> FloatArray:
         """``[..., feature, item]`` -> ``[..., item]``."""
@@ -43,11 +39,8 @@ class Weights(BaseModel):
         return found
 
 
-def features(
-    retrieved: FloatArray, seen: BoolArray, answers: FloatArray, matches: FloatArray, recent: FloatArray,
-    counts: IntArray,
-) -> FloatArray:  # fmt: skip
-    """``[query, feature, item]`` from ``answers [query, read, item]``, ``counts [item]`` and the others [query, item].
+def features(retrieved: FloatArray, seen: BoolArray, answers: FloatArray, matches: FloatArray) -> FloatArray:
+    """``[query, feature, item]`` from ``[query, read, item]`` and, all others, ``[query, item]``.
 
     A rank counts the items that are not ``seen`` and score higher: what is level for the retriever has one rank.
     """
@@ -59,10 +52,9 @@ def features(
     above: IntArray = np.take_along_axis(np.cumsum(new, axis=1) - new, starts, axis=1)
     ranks = np.empty(retrieved.shape, np.float32)
     np.put_along_axis(ranks, order, above.astype(np.float32), axis=1)
-    model, told = standard(answers[:, 0]), standard(answers[:, -1])
-    popular = np.broadcast_to(standard(np.log1p(counts)[None].astype(np.float32)), retrieved.shape)
-    columns = (standard(retrieved), -np.log1p(ranks), model, told, matches, recent, popular)
-    found: FloatArray = np.stack(columns, axis=1).astype(np.float32)
+    found: FloatArray = np.stack(
+        [standard(retrieved), -np.log1p(ranks), standard(answers[:, 0]), standard(answers[:, -1]), matches], axis=1
+    ).astype(np.float32)
     return found
 
 
@@ -83,7 +75,7 @@ def chosen(pools: FloatArray, at: IntArray, allowed: Sequence[str] = FEATURES) -
     for _ in range(_SWEEPS):
         before = figure
         for name in FEATURES[1:]:
-            for value in _tried(name) if name in allowed else ():
+            for value in GRID if name in allowed else ():
                 tried = best.model_copy(update={name: value})
                 found = gain(tried.score(pools), at)
                 if found > figure + 1e-9:
@@ -91,10 +83,6 @@ def chosen(pools: FloatArray, at: IntArray, allowed: Sequence[str] = FEATURES) -
         if figure == before:
             break
     return best
-
-
-def _tried(name: str) -> tuple[float, ...]:
-    return (*(-value for value in GRID), *GRID) if name == "popularity" else GRID
 
 
 def retrieval_ceiling(retriever: CollaborativeModel, cases: Sequence[Case], n: int) -> float:

@@ -22,7 +22,7 @@ from tastemaker.llm.base import LanguageModel
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods import _palr_profile as profiles
 from tastemaker.methods._palr_config import PALRConfig
-from tastemaker.methods._palr_fusion import FEATURES, RECENT, Weights, chosen, features, gain, retrieval_ceiling
+from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, retrieval_ceiling
 from tastemaker.methods._palr_instructions import Instructions
 from tastemaker.methods._palr_lists import Rates
 from tastemaker.methods._palr_profile import Keyword, Keywords, Profile, counted_profile
@@ -271,9 +271,8 @@ class PALR(Method):
         for row, query in zip(seen, queries, strict=True):
             row[list(query.history)] = True
         told = self.config.profile != "none"
-        histories = [query.history if told else () for query in queries]
-        matches, recent = self.keywords.matches(histories), self.keywords.matches([h[-RECENT:] for h in histories])
-        return features(self.collab.score(queries), seen, answers, matches, recent, self.collab.item_counts)
+        matches = self.keywords.matches([query.history if told else () for query in queries])
+        return features(self.collab.score(queries), seen, answers, matches)
 
     def _fused(self, queries: Sequence[Query], progress: Progress) -> list[FloatArray]:
         found: list[FloatArray] = []
@@ -301,5 +300,5 @@ class PALR(Method):
                 if case.positive in pool:  # a miss of the retriever is one whatever the weights
                     pools.append(np.pad(row[:, pool], ((0, 0), (0, self.config.n - len(pool))), constant_values=-1e6))
                     places.append(int(np.flatnonzero(pool == case.positive)[0]))
-        told = FEATURES if self.config.profile != "none" else ("retriever", "rank", "model", "popularity")
+        told = FEATURES if self.config.profile != "none" else ("retriever", "rank", "model")
         return chosen(np.array(pools, np.float32), np.array(places, np.int32), told) if pools else Weights()
