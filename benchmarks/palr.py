@@ -26,6 +26,7 @@ from benchmarks import kept
 from benchmarks.kept import key
 from benchmarks.palr_retrievers import chosen, fitted, retriever
 from benchmarks.palr_rows import CLAIMS, RETRIEVER, Row
+from benchmarks.profile_match import ProfileMatch
 from benchmarks.rerank import Reranker
 from tastemaker import Recommender, artifacts, evaluate
 from tastemaker.collab.base import CollaborativeModel
@@ -179,6 +180,8 @@ class Bench:
             return System(row.name, row.kind, recommender.score_queries)
         if row.other == "lightgbm":
             return System(row.name, row.kind, Reranker(self._retriever(), N).fit(self.split).score)
+        if row.other == "profile":
+            return System(row.name, row.kind, ProfileMatch(self._retriever(), N).fit(self.split).score)
         if row.other == "text":
             return System(row.name, row.kind, _of_candidates(self._texts().score))
         return System.of_model(

@@ -29,7 +29,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     palr: Mapping[str, Any] | None = None
     other: str = ""
-    """``lightgbm`` or ``text``."""
+    """``lightgbm``, ``profile`` or ``text``."""
     everybody: bool = True
     """Whether it is quick enough to be judged on all users."""
     seed: int = 0
@@ -139,6 +139,9 @@ def published(name: str) -> tuple[Published, ...]:
     )
 
 
+MATCHED = Row(
+    "retriever and profile, no LLM", "collaborative", other="profile", note="PALR's fusion, its language model silent"
+)
 DEFAULT = Row("PALR (default)", "llm", palr={}, note="timeline, profile and retriever, weights chosen on validation")
 BASELINES = (
     Row("popularity", "trivial", "popularity"),
@@ -167,7 +170,7 @@ ABLATIONS = (
     Row("PALR (default, not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
-TABLE = (*BASELINES, RETRIEVER, RERANKED, DEFAULT, *ABLATIONS, *PROMPTED)
+TABLE = (*BASELINES, RETRIEVER, MATCHED, RERANKED, DEFAULT, *ABLATIONS, *PROMPTED)
 FIFTH = Row("PALR (tuned on a fifth of the users)", "llm", palr={"user_share": 0.2})
 FIFTH_ALONE = Row("PALR (a fifth of the users, not fused)", "llm", palr={"user_share": 0.2, "fusion": False})
 LARGE = {"sasrec": {"embedding_size": 128, "max_history": 100}}
@@ -199,11 +202,11 @@ CLAIMS = {
     ),
     "palr-beauty-inductive": Claim(
         lambda: beauty().split("leave-one-out"), BEAUTY,
-        (*BASELINES[:3], RETRIEVER, RERANKED, FIFTH, FIFTH_ALONE), FIFTH.name, WARES, published("beauty"),
+        (*BASELINES[:3], RETRIEVER, MATCHED, RERANKED, FIFTH, FIFTH_ALONE), FIFTH.name, WARES, published("beauty"),
         cases=untouched, chosen="palr-beauty",
     ),
     "palr-ml1m-inductive": Claim(
-        lambda: ml1m().split("leave-one-out"), ML1M, (RETRIEVER, FIFTH, DEFAULT), FIFTH.name, {},
+        lambda: ml1m().split("leave-one-out"), ML1M, (RETRIEVER, MATCHED, FIFTH, DEFAULT), FIFTH.name, {},
         cases=untouched, chosen="palr-ml1m",
     ),
     "palr-ml1m-unseen": Claim(

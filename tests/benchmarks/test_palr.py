@@ -6,13 +6,16 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import palr
 from benchmarks import palr_retrievers as retrievers
-from benchmarks.palr_rows import CLAIMS, Claim, Retriever, beauty, ml1m, published, untouched
+from benchmarks.palr_rows import CLAIMS, MATCHED, Claim, Retriever, beauty, ml1m, published, untouched
+from benchmarks.profile_match import ProfileMatch
 from tastemaker import evaluate
 from tastemaker.collab.base import CollaborativeModel
+from tastemaker.methods._palr_fusion import Weights
 from tastemaker.testing.methods import chains, write_lm
 
 SASREC = Retriever(("sasrec",), {"sasrec": {"embedding_size": 8, "epochs": 2, "max_history": 12}})
@@ -29,6 +32,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> palr.Bench:
     rows = (
         palr.Row("popularity", "trivial", "popularity"),
         palr.RETRIEVER,
+        MATCHED,
         palr.Row("PALR (default)", "llm", palr={**QUICK, "n": 12}),
         palr.Row("written freely", "llm", palr=PROMPTED, everybody=False),
         palr.Row("never measured", "collaborative", "sasrec"),
@@ -55,6 +59,16 @@ def test_rows_are_kept_and_both_tables_written(bench: palr.Bench, monkeypatch: p
     assert 0 < told["PALR (default)"].metrics["coverage@10"] <= 1
     assert json.loads(Path("results/films.json").read_text())["published"]
     assert whole.metrics[-2:] == ("coverage@10", "novelty@10")
+
+
+def test_the_profile_alone_is_palr_with_a_silent_language_model(bench: palr.Bench) -> None:
+    queries = [case.query for case in bench.split.test[:6]]
+    alone = ProfileMatch(bench._retriever(), 12).fit(bench.split)
+    method = bench._palr(bench.claim.rows[3])
+    method.weights = Weights(retriever=1, rank=0.2, match=2)
+    alone.weights = method.weights
+    for row, other in zip(alone.score(queries), method.score(queries), strict=True):
+        np.testing.assert_allclose(row, other, atol=1e-5)
 
 
 def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
