@@ -214,6 +214,17 @@ def test_work_that_does_not_end_is_ended() -> None:
     assert MOST > 512
 
 
+def test_a_place_is_free_before_its_answer_is_there() -> None:
+    workers = Workers("test", 1, 0)
+
+    async def ask() -> None:
+        for number in range(500):
+            assert await workers.run(lambda cancelled, n=number: n, deadline=5) == number  # type: ignore[misc]
+
+    asyncio.run(ask())
+    workers.close()
+
+
 def test_whoever_waits_and_leaves_frees_their_place_in_the_line() -> None:
     workers = Workers("test", 1, 1)
     gate = threading.Event()

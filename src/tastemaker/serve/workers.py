@@ -39,8 +39,8 @@ class Answer(Generic[T]):
         self._stopped.set()
         self._workers.withdraw(self)
 
-    def run(self) -> None:
-        """Do the work, in the thread that calls."""
+    def run(self) -> BaseException | None:
+        """Do the work, in the thread that calls; what ended it, None if it came to its own end."""
         pieces: Iterator[T] = iter(())
         try:
             pieces = self._work(self._stopped.is_set)
@@ -50,17 +50,22 @@ class Answer(Generic[T]):
                 if count == MOST:
                     raise LanguageModelError("the answer did not come to an end")
                 self._put((piece,))  # type: ignore[arg-type]
-            self._put(None)
         except BaseException as error:
-            self._put(error)
+            return error
+        else:
+            return None
         finally:
             if close := getattr(pieces, "close", None):
                 close()
 
+    def end(self, how: BaseException | None) -> None:
+        """Tell whoever asked that nothing more comes, and why."""
+        self._put(how)
+
     def refuse(self, problem: Problem) -> None:
         """End it with that."""
         self._stopped.set()
-        self._put(problem)
+        self.end(problem)
 
     async def __aiter__(self) -> AsyncIterator[T | None]:
         last = time.monotonic()
@@ -162,9 +167,10 @@ class Workers:
                     return
                 answer = self._line.popleft()
                 self._busy.add(answer)
-            answer.run()
+            how = answer.run()
             with self._change:
                 self._busy.discard(answer)
+            answer.end(how)  # the place is free before anybody knows, so that who asks again at once is not refused
 
 
 def stopping() -> Problem:
