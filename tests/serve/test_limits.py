@@ -15,7 +15,7 @@ from tastemaker.serve.conversation import Cancelled
 from tastemaker.serve.problems import Problem
 from tastemaker.serve.rates import REMEMBERED, Buckets
 from tastemaker.serve.talk import replied
-from tastemaker.serve.workers import MOST, Workers
+from tastemaker.serve.workers import MOST, Answer, Workers
 
 Message = dict[str, Any]
 
@@ -214,15 +214,22 @@ def test_work_that_does_not_end_is_ended() -> None:
     assert MOST > 512
 
 
-def test_a_place_is_free_before_its_answer_is_there() -> None:
-    workers = Workers("test", 1, 0)
+def test_a_place_is_free_before_its_answer_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, at_work, end = Workers("test", 1, 0), list[int](), Answer.end
+
+    def told(answer: Answer[object], how: BaseException | None) -> None:
+        at_work.append(workers.load[0])
+        end(answer, how)
+
+    monkeypatch.setattr(Answer, "end", told)
 
     async def ask() -> None:
-        for number in range(500):
+        for number in range(20):
             assert await workers.run(lambda cancelled, n=number: n, deadline=5) == number  # type: ignore[misc]
 
     asyncio.run(ask())
     workers.close()
+    assert at_work == [0] * 20
 
 
 def test_whoever_waits_and_leaves_frees_their_place_in_the_line() -> None:
