@@ -16,7 +16,7 @@ from tastemaker.evaluate.judged import Floats, Judged
 from tastemaker.evaluate.metrics import PreferenceMetric, preference_metric
 from tastemaker.evaluate.protocols import PreferenceProtocol
 from tastemaker.evaluate.result import Pair, Row, Slice
-from tastemaker.evaluate.significance import Interval
+from tastemaker.evaluate.significance import RESAMPLES, Interval
 from tastemaker.types import BoolArray
 
 SCHEMA: dict[str, Any] = {
@@ -32,7 +32,6 @@ SCHEMA: dict[str, Any] = {
 }
 """Columns of the outcomes. ``user`` is the user's number, or -1 - case for a stranger; the counts say how many train
 rows the user and the item have."""
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
