@@ -11,7 +11,7 @@ import numpy as np
 
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import Split
-from tastemaker.methods._palr_fusion import Weights, chosen, features
+from tastemaker.methods._palr_fusion import Weights, chosen, features, pooled
 from tastemaker.methods._palr_profile import Keywords
 from tastemaker.types import FloatArray, Query
 
@@ -28,16 +28,12 @@ class ProfileMatch:
     def fit(self, split: Split) -> ProfileMatch:
         """The same, with the best weights for what the retriever proposes on validation."""
         self.keywords = Keywords(split.dataset)
-        pools, places = [], []
+        pools, places = list[FloatArray](), list[int]()
         for start in range(0, len(split.valid), CHUNK):
             cases = split.valid[start : start + CHUNK]
-            for row, case in zip(self._features([case.query for case in cases]), cases, strict=True):
-                unseen = row[1].copy()
-                unseen[list(case.query.history)] = -np.inf
-                pool = np.argsort(-unseen, kind="stable")[: self.n]
-                if case.positive in pool:
-                    pools.append(row[:, pool])
-                    places.append(int(np.flatnonzero(pool == case.positive)[0]))
+            found = pooled(self._features([case.query for case in cases]), cases, self.n)
+            pools += found[0]
+            places += found[1]
         self.weights = chosen(np.array(pools, np.float32), np.array(places, np.int32), HEARD) if pools else Weights()
         return self
 

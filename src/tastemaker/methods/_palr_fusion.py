@@ -65,6 +65,22 @@ def gain(scores: FloatArray, at: IntArray, k: int = 10) -> float:
     return float(np.where(places <= k, 1 / np.log2(places + 1), 0).mean()) if len(at) else 0.0
 
 
+def pooled(features: FloatArray, cases: Sequence[Case], n: int) -> tuple[list[FloatArray], list[int]]:
+    """Of each case the ``[feature, n]`` of what the retriever proposes, and where in it the right item is.
+
+    Cases it is not among are left out: a miss of the retriever is one whatever the weights.
+    """
+    pools, places = list[FloatArray](), list[int]()
+    for row, case in zip(features, cases, strict=True):
+        unseen = row[1].copy()
+        unseen[list(case.query.history)] = -np.inf
+        pool = np.argsort(-unseen, kind="stable")[:n]
+        if case.positive in pool:
+            pools.append(np.pad(row[:, pool], ((0, 0), (0, n - len(pool))), constant_values=-1e6))
+            places.append(int(np.flatnonzero(pool == case.positive)[0]))
+    return pools, places
+
+
 def chosen(pools: FloatArray, at: IntArray, allowed: Sequence[str] = FEATURES) -> Weights:
     """The weights with the best NDCG@10 on ``pools [case, feature, item]``; those not ``allowed`` stay at 0.
 

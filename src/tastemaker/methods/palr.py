@@ -22,7 +22,7 @@ from tastemaker.llm.base import LanguageModel
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods import _palr_profile as profiles
 from tastemaker.methods._palr_config import PALRConfig
-from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, retrieval_ceiling
+from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, pooled, retrieval_ceiling
 from tastemaker.methods._palr_instructions import Instructions
 from tastemaker.methods._palr_lists import Rates
 from tastemaker.methods._palr_profile import Keyword, Keywords, Profile, counted_profile
@@ -290,15 +290,11 @@ class PALR(Method):
             return Weights(retriever=0, model=0.5, told=0.5)
         if not split.valid:
             return Weights(model=0.5, told=0.5)
-        pools, places = [], []
+        pools, places = list[FloatArray](), list[int]()
         for start in range(0, len(split.valid), _CHUNK):
             cases = split.valid[start : start + _CHUNK]
-            for row, case in zip(self._features([case.query for case in cases]), cases, strict=True):
-                unseen = row[1].copy()
-                unseen[list(case.query.history)] = -np.inf
-                pool = np.argsort(-unseen, kind="stable")[: self.config.n]
-                if case.positive in pool:  # a miss of the retriever is one whatever the weights
-                    pools.append(np.pad(row[:, pool], ((0, 0), (0, self.config.n - len(pool))), constant_values=-1e6))
-                    places.append(int(np.flatnonzero(pool == case.positive)[0]))
+            found = pooled(self._features([case.query for case in cases]), cases, self.config.n)
+            pools += found[0]
+            places += found[1]
         told = FEATURES if self.config.profile != "none" else ("retriever", "rank", "model")
         return chosen(np.array(pools, np.float32), np.array(places, np.int32), told) if pools else Weights()
