@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
+from tastemaker.collab._batched import BatchedModel
 from tastemaker.collab._embedding import cooccurrence_vectors
 from tastemaker.collab._losses import Dropout, catalogue_cross_entropy, matmul_dtype, sampled_binary
 from tastemaker.collab._training import Loop
 from tastemaker.collab._windows import Windows
-from tastemaker.collab.base import CollabConfig, CollaborativeModel
-from tastemaker.data.candidates import expected_hits
-from tastemaker.data.split import Case, Split
+from tastemaker.collab.base import CollabConfig
+from tastemaker.data.split import Split
 from tastemaker.types import FloatArray, Progress, Query
 
 
@@ -115,7 +115,7 @@ class Network(nn.Module):
         return self.embedding.weight[:-1] if self.output is None else self.output.weight
 
 
-class SequenceModel(CollaborativeModel):
+class SequenceModel(BatchedModel):
     """A `Network` trained to name the next item at every position. A subclass writes ``_body``."""
 
     Config: ClassVar[type[CollabConfig]] = SequenceConfig
@@ -180,14 +180,6 @@ class SequenceModel(CollaborativeModel):
         hidden, wanted = hidden[real].float(), target[real]
         loss = catalogue_cross_entropy if self.config.loss == "softmax" else sampled_binary
         return loss(hidden, self.network.output_weight, self.network.bias, wanted)
-
-    def validate(self, cases: Sequence[Case]) -> FloatArray:
-        """``[case]``: the chance to rank the positive first among 20, exact over all draws of the negatives."""
-        return expected_hits(self.score([case.query for case in cases]), cases, 20)
-
-    def _score(self, queries: Sequence[Query]) -> FloatArray:
-        parts = [self._score_batch(queries[i : i + 512]) for i in range(0, len(queries), 512)]
-        return np.concatenate(parts)
 
     @torch.inference_mode()
     def _score_batch(self, queries: Sequence[Query]) -> FloatArray:

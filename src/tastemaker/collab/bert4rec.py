@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tastemaker.collab._batched import BatchedModel
 from tastemaker.collab._embedding import cooccurrence_vectors
 from tastemaker.collab._losses import catalogue_cross_entropy
 from tastemaker.collab._training import Loop
 from tastemaker.collab._windows import Windows
-from tastemaker.collab.base import CollabConfig, CollaborativeModel
-from tastemaker.data.candidates import expected_hits
-from tastemaker.data.split import Case, Split
+from tastemaker.collab.base import CollabConfig
+from tastemaker.data.split import Split
 from tastemaker.types import FloatArray, Progress, Query
 
 
@@ -47,7 +47,7 @@ class BERT4RecConfig(CollabConfig):
         return self
 
 
-class BERT4Rec(CollaborativeModel):
+class BERT4Rec(BatchedModel):
     """A transformer that sees both ways, trained with softmax over the catalogue to fill in blanks."""
 
     Config: ClassVar[type[CollabConfig]] = BERT4RecConfig
@@ -92,14 +92,6 @@ class BERT4Rec(CollaborativeModel):
         blank = real & ((chance < self.config.masked) | last)
         hidden = self.network(items.masked_fill(blank, padding + 1))[blank]
         return catalogue_cross_entropy(hidden, self.network.item_table(), self.network.bias, items[blank])
-
-    def validate(self, cases: Sequence[Case]) -> FloatArray:
-        """``[case]``: the chance to rank the positive first among 20, exact over all draws of the negatives."""
-        return expected_hits(self.score([case.query for case in cases]), cases, 20)
-
-    def _score(self, queries: Sequence[Query]) -> FloatArray:
-        parts = [self._score_batch(queries[i : i + 512]) for i in range(0, len(queries), 512)]
-        return np.concatenate(parts)
 
     @torch.inference_mode()
     def _score_batch(self, queries: Sequence[Query]) -> FloatArray:
