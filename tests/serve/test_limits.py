@@ -251,6 +251,25 @@ def test_whoever_waits_and_leaves_frees_their_place_in_the_line() -> None:
     workers.close()
 
 
+def test_whoever_leaves_as_a_piece_arrives_has_left() -> None:
+    workers = Workers("test", 1, 0)
+    gate = threading.Event()
+
+    async def ask() -> None:
+        answer = workers.submit(lambda _: iter(["piece"] if gate.wait(30) else []), idle=30)
+        asking = asyncio.ensure_future(collected(answer.__aiter__()))
+        await until(lambda: workers.load == (1, 0))
+        answer._put(("piece",))
+        asyncio.get_running_loop().call_soon(asking.cancel)
+        await asyncio.wait({asking}, timeout=2)
+        assert asking.cancelled()
+        answer.stop()
+        gate.set()
+
+    asyncio.run(ask())
+    workers.close()
+
+
 def test_what_nobody_waits_for_is_neither_made_nor_remembered(served: Served) -> None:
     kept = served.service.dialogues.new("ann")
     told = [event.type for event in replied(served.service, kept, "x", lambda: True)]

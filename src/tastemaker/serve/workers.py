@@ -75,7 +75,8 @@ class Answer(Generic[T]):
             if now >= until:
                 raise Problem(504, "deadline", "there was no answer in time; try again")
             try:
-                piece = await asyncio.wait_for(self._pieces.get(), min(self._ping, until - now))
+                async with asyncio.timeout(min(self._ping, until - now)):  # `wait_for` of 3.11 can lose a cancellation
+                    piece = await self._pieces.get()
             except TimeoutError:
                 if time.monotonic() < until:
                     yield None
