@@ -201,7 +201,7 @@ class Bench:
             facts = [{k: v for k, v in settings.items() if k != "fusion"}, self.split.hash, row.seed]
             facts += [dataclasses.asdict(self.chosen)]
             method = PALR(LLM, self._retriever(), **settings)
-            method.tune(self.split, seed=row.seed, run_dir=self.folder / "tuning" / key(facts), progress=kept.progress)
+            method.tune(self.split, seed=row.seed, run_dir=kept.RUNS / "tuning" / key(facts), progress=kept.progress)
             self.methods = {row.name: method}  # one language model in memory at a time
         return self.methods[row.name]
 
