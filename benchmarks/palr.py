@@ -141,7 +141,7 @@ class Bench:
             words.append(
                 f"HR@{N} is {retrieval_ceiling(self._retriever(), cases, N):.4f}, the ceiling of what re-ranks it"
             )
-        if row.palr is not None:
+        if row.palr is not None and not row.other:
             words += self._palr_told(self._palr(row), cases)
         metrics = of_lists(np.array(listed.lists, dtype=np.int32), self.split).as_metrics()
         return {"words": "; ".join(words), "metrics": metrics}
@@ -174,12 +174,13 @@ class Bench:
         return told
 
     def _system(self, row: Row) -> System:
+        if row.other == "lightgbm":
+            heard = None if row.palr is None else self._palr(row).reading.answers
+            return System(row.name, row.kind, Reranker(self._retriever(), N, heard=heard).fit(self.split).score)
         if row.palr is not None:
             method = self._palr(row)
             recommender = Recommender(self._retriever(), method, self.split, n_candidates=N)
             return System(row.name, row.kind, recommender.score_queries)
-        if row.other == "lightgbm":
-            return System(row.name, row.kind, Reranker(self._retriever(), N).fit(self.split).score)
         if row.other == "profile":
             return System(row.name, row.kind, ProfileMatch(self._retriever(), N).fit(self.split).score)
         if row.other == "text":
@@ -195,15 +196,15 @@ class Bench:
         return fitted(name, settings, self.split)
 
     def _palr(self, row: Row) -> PALR:
-        if row.name not in self.methods:
-            settings = {**self.claim.palr, **(row.palr or {})}
+        settings = {**self.claim.palr, **(row.palr or {})}
+        if (own := key([settings, row.seed])) not in self.methods:
             # Fusion comes after tuning: one checkpoint serves the rows with and without it.
             facts = [{k: v for k, v in settings.items() if k != "fusion"}, self.split.hash, row.seed]
             facts += [dataclasses.asdict(self.chosen)]
             method = PALR(LLM, self._retriever(), **settings)
             method.tune(self.split, seed=row.seed, run_dir=kept.RUNS / "tuning" / key(facts), progress=kept.progress)
-            self.methods = {row.name: method}  # one language model in memory at a time
-        return self.methods[row.name]
+            self.methods = {own: method}  # one language model in memory at a time
+        return self.methods[own]
 
     def _texts(self) -> TextRetriever:
         from tastemaker.llm.sentences import SentenceEncoder

@@ -1,11 +1,12 @@
 """A retriever's best items -> the same in another order, by LightGBM on scores, attributes and popularity: no LLM.
 
-What a language model that re-ranks has to beat. Needs `pip install lightgbm` (the extra `rerank`).
+What a language model that re-ranks has to beat. With what the language model says among its features it shows what
+that adds to all the others. Needs `pip install lightgbm` (the extra `rerank`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from tastemaker.methods._palr_profile import Keywords
 from tastemaker.types import FloatArray, IntArray, Query
 
 CHUNK = 256
+Heard = Callable[[Sequence[Query]], FloatArray]
+"""Queries -> ``[query, read, item]``: what somebody else says of the catalogue."""
 SETTINGS = {
     "objective": "lambdarank",
     "learning_rate": 0.05,
@@ -31,8 +34,10 @@ SETTINGS = {
 class Reranker:
     """LambdaMART over the ``n`` items the retriever proposes, learned on validation, where PALR's fusion is chosen."""
 
-    def __init__(self, retriever: CollaborativeModel, n: int = 50, *, seed: int = 0) -> None:
-        self.retriever, self.n, self.seed = retriever, n, seed
+    def __init__(
+        self, retriever: CollaborativeModel, n: int = 50, *, heard: Heard | None = None, seed: int = 0
+    ) -> None:
+        self.retriever, self.n, self.heard, self.seed = retriever, n, heard, seed
 
     def fit(self, split: Split) -> Reranker:
         """The same, trained on four fifths of the validation cases and stopped by the others."""
@@ -84,6 +89,7 @@ class Reranker:
         scores = self.retriever.score(queries) if scores is None else scores
         level, matches = standard(scores), self.keywords.matches([query.history for query in queries])
         latest = self.keywords.matches([query.history[-3:] for query in queries])
+        said = [standard(read) for read in np.moveaxis(self.heard(queries), 1, 0)] if self.heard else []
         pools, tables = [], []
         for i, query in enumerate(queries):
             unseen = scores[i].copy()
@@ -92,7 +98,8 @@ class Reranker:
             ranks, length = np.log1p(np.arange(len(pool))), np.full(len(pool), np.log1p(len(query.history)))
             year = self.years[list(query.history)][-20:]
             apart = self.years[pool] - (np.nanmean(year) if np.isfinite(year).any() else np.nan)
-            columns = (level[i, pool], ranks, self.popularity[pool], matches[i, pool], latest[i, pool], apart, length)
+            own = (level[i, pool], ranks, self.popularity[pool], matches[i, pool], latest[i, pool], apart, length)
+            columns = (*own, *(read[i, pool] for read in said))
             pools.append(pool)
             tables.append(np.stack(columns, axis=1).astype(np.float32))
         return pools, tables

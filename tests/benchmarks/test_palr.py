@@ -11,11 +11,13 @@ import pytest
 
 from benchmarks import palr
 from benchmarks import palr_retrievers as retrievers
-from benchmarks.palr_rows import CLAIMS, MATCHED, Claim, Retriever, beauty, ml1m, published, untouched
+from benchmarks.palr_rows import CLAIMS, MATCHED, Claim, Retriever, beauty, heard_by, ml1m, published, untouched
 from benchmarks.profile_match import ProfileMatch
+from benchmarks.rerank import Reranker
 from tastemaker import evaluate
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.methods._palr_fusion import Weights
+from tastemaker.methods._scores import standard
 from tastemaker.testing.methods import chains, write_lm
 
 SASREC = Retriever(("sasrec",), {"sasrec": {"embedding_size": 8, "epochs": 2, "max_history": 12}})
@@ -69,6 +71,22 @@ def test_the_profile_alone_is_palr_with_a_silent_language_model(bench: palr.Benc
     alone.weights = method.weights
     for row, other in zip(alone.score(queries), method.score(queries), strict=True):
         np.testing.assert_allclose(row, other, atol=1e-5)
+
+
+def test_a_reranker_hears_the_language_model_of_the_row_it_is_named_after(bench: palr.Bench) -> None:
+    pytest.importorskip("lightgbm", reason="pip install lightgbm")
+    queries = [case.query for case in bench.split.test[:3]]
+    retriever, default = bench._model("popularity", {}), bench.claim.rows[3]
+    method = bench._palr(default)
+    deaf = Reranker(retriever, 12).fit(bench.split)
+    heard = Reranker(retriever, 12, heard=method.reading.answers).fit(bench.split)
+    said = standard(method.reading.answers(queries)[:, 1])
+    (pools, whole), (_, less) = heard._tables(queries), deaf._tables(queries)
+    for row, pool, table, before in zip(said, pools, whole, less, strict=True):
+        np.testing.assert_allclose(table[:, :-2], before)
+        np.testing.assert_allclose(table[:, -1], row[pool], atol=1e-5)
+    assert len(bench._system(heard_by(default)).score(queries)) == 3
+    assert list(bench.methods.values()) == [method], "not tuned again"
 
 
 def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
