@@ -175,8 +175,8 @@ PROMPTED = (
     Row("PALR (letters)", "llm", palr={"decode": "letters", "user_share": 0.2, **SHORT}, everybody=False),
 )  # fmt: skip
 ABLATIONS = (
-    Row("PALR (default, without profile)", "llm", palr={"profile": "none"}),
-    Row("PALR (default, not fused)", "llm", palr={"fusion": False}),
+    Row("PALR (without profile)", "llm", palr={"profile": "none"}),
+    Row("PALR (not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
 TABLE = (*BASELINES, RETRIEVER, MATCHED, RERANKED, DEFAULT, heard_by(DEFAULT), *ABLATIONS, *PROMPTED)
