@@ -161,7 +161,7 @@ def test_a_client_that_leaves_frees_its_place(serve: Serve, stream: bool) -> Non
             client.leave()
         async with asyncio.timeout(5):
             await asyncio.gather(*tasks)
-        await until(lambda: workers.load == (0, 0), 0.5)
+        await until(lambda: workers.load == (0, 0))
         assert not served.service.answering
 
     asyncio.run(crowd())
