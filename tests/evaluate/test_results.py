@@ -125,6 +125,30 @@ def test_pages_are_written_once_and_then_stay(folder: Path) -> None:
     assert write_pages(folder) == []
 
 
+def test_several_results_have_a_line_for_each_metric_that_was_tested(folder: Path) -> None:
+    raw = json.loads((folder / "results" / "steps.json").read_text())
+    rows = [
+        {"system": name, "kind": kind, "metrics": {"auc": auc, "log_loss": loss}}
+        for name, kind, auc, loss in (
+            ("rate", "trivial", 0.7, 0.5), ("share", "trivial", 0.6, 0.4), ("net", "collaborative", 0.8, 0.6),
+            ("ours", "llm", 0.9, 0.3),
+        )
+    ]  # fmt: skip
+    test = {"a": "ours", "delta": 0.1, "ci95": [0.05, 0.15], "p": 0.01, "p_holm": 0.02, "best_non_llm": True}
+    paired = [test | {"b": "net", "metric": "auc"}, test | {"b": "share", "metric": "log_loss"}]
+    raw |= {"name": "yes", "rows": rows, "paired": [*paired, test | {"b": "net", "metric": "auc", "a": "rate"}]}
+    raw |= {"focus": "ours", "metrics": ["auc", "log_loss"]}
+    (folder / "results" / "yes.json").write_text(json.dumps(raw))
+    filled = fill_readme("<!-- results:yes steps -->\nold\n<!-- /results -->", folder / "results").splitlines()
+    told = "+0.100 [+0.050, +0.150] | 0.020"
+    assert filled[3:5] == [
+        f"| [yes](RESULTS.md#yes) | auc | rate 0.700 | net 0.800 | ours 0.900 | {told} |",
+        f"|  | log_loss | share 0.400 | net 0.600 | ours 0.300 | {told} |",
+    ]
+    assert filled[5].startswith("| [steps](RESULTS.md#steps) | hr@1 | ")
+    assert len(filled) == 7
+
+
 def test_a_marker_without_its_result_is_told(folder: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.json: is asked for"):
         fill_readme("<!-- results:gone -->\n<!-- /results -->", folder / "results")

@@ -9,9 +9,9 @@ from pathlib import Path
 from tastemaker.artifacts import write_atomic
 from tastemaker.errors import DataError
 from tastemaker.evaluate import wording
-from tastemaker.evaluate.result import Pair, Result, Row, read_result
+from tastemaker.evaluate.result import Pair, Result, Row, higher_is_better, read_result
 
-_MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- results:([a-z0-9][a-z0-9 ._-]*) -->\n).*?(<!-- /results -->)", re.DOTALL)
 _INTRODUCTION = """# Results
 
 Generated from the files in `results/`; do not edit. Brackets are 95 % intervals: Wilson's for one yes-or-no outcome a
@@ -28,13 +28,20 @@ def results_md(results_dir: str | Path) -> str:
 
 
 def fill_readme(text: str, results_dir: str | Path) -> str:
-    """The text with what stands between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew."""
+    """The text with what stands between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew.
 
-    def fragment(match: re.Match[str]) -> str:
-        path = Path(results_dir) / f"{match[2]}.json"
+    One name is that result's table; several, with blanks between them, are a table with a line for each of them.
+    """
+
+    def one(name: str) -> Result:
+        path = Path(results_dir) / f"{name}.json"
         if not path.is_file():
             raise DataError("is asked for by a results marker but is not there; measure it or drop the marker", path)
-        return match[1] + _fragment(read_result(path)) + match[3]
+        return read_result(path)
+
+    def fragment(match: re.Match[str]) -> str:
+        results = [one(name) for name in match[2].split()]
+        return match[1] + (_fragment(results[0]) if len(results) == 1 else _summary(results)) + match[3]
 
     return _MARKED.sub(fragment, text)
 
@@ -79,6 +86,32 @@ def _fragment(result: Result) -> str:
         f"{table}\n\n{wording.headline(result)} {result.n:,} cases, {_protocol(result)}; all of it in RESULTS.md.\n"
         + (f"\n{wording.PUBLISHED}: {told}.\n" if told else "")
     )
+
+
+def _summary(results: Sequence[Result]) -> str:
+    """The focus of each against the best without a language model, by each metric that was tested."""
+    lines = ["| | | trivial | collaborative | with a language model | less the best without | p |"]
+    lines.append("|---|---|---|---|---|---:|---:|")
+    for result in results:
+        pairs = [pair for pair in result.paired if pair.best_non_llm and pair.a == result.focus]
+        for pair in pairs:
+            best = [_best_of(result, kind, pair.metric) for kind in ("trivial", "collaborative")]
+            (own,) = (row for row in result.rows if row.system == pair.a)
+            cells = [pair.metric, *best, _named(own, pair.metric)]
+            cells += [f"{wording.signed(pair.delta)} {wording.interval(pair.ci95, sign=True)}"]
+            name = f"[{result.name}](RESULTS.md#{result.name})" if pair is pairs[0] else ""
+            lines.append("| " + " | ".join([name, *cells, wording.p_value(pair.p_holm)]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _best_of(result: Result, kind: str, metric: str) -> str:
+    sign = -1.0 if higher_is_better(metric) is False else 1.0
+    rows = [row for row in result.rows if row.kind == kind and metric in row.metrics]
+    return _named(max(rows, key=lambda row: sign * row.metrics[metric]), metric) if rows else wording.DASH
+
+
+def _named(row: Row, metric: str) -> str:
+    return f"{_escaped(row.system)} {wording.number(row.metrics.get(metric))}"
 
 
 def _table(result: Result, names: tuple[str, ...] | list[str]) -> list[str]:
