@@ -203,8 +203,8 @@ BEAUTY = tuple(
 )
 WARES = {"domain": "product", "content": "hybrid", "ids": False}
 FILMS = {"epochs": 2.0, "layers": 6}
-"""What two cores allow in an hour: a user of MovieLens-1M has 164 films, one of Amazon Beauty nine. On MovieLens-100K six
-layers learned as much in as many steps as twelve."""
+"""What two cores allow in an hour: a user of MovieLens-1M has 164 films, one of Amazon Beauty nine. On MovieLens-100K
+six layers learned as much in as many steps as twelve."""
 CLAIMS = {
     "palr-ml1m": Claim(
         lambda: ml1m().split("leave-one-out"), ML1M, TABLE, DEFAULT.name, FILMS, published("ml1m"), chosen="palr-ml1m"
