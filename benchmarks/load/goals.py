@@ -24,7 +24,8 @@ OPEN = {"rate": 1e9, "burst": 1e9}
 """No limit for a client: one machine plays all of them."""
 LARGE = {"users": 6040, "items": 3416}
 """MovieLens-1M's counts."""
-FAULTS = ("refusal", "error", "stall", "garbage", "cut", "wrong-json")
+FAULTS = ("stall", "refusal", "error", "garbage", "cut", "wrong-json")
+"""The stall first, out of good health: nobody has been warned yet."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class Amounts:
     crowding: float = 30.0
     leaving: int = 500
     failing: float = 40.0
+    patience: float = 20.0
     stops: int = 20
     requests: int = 10_000
     large: bool = True
 
 
-SHORT = Amounts(talking=1.5, listing=1.5, crowding=1.0, leaving=4, failing=0.7, stops=1, requests=60, large=False)
+SHORT = Amounts(
+    talking=1.5, listing=1.5, crowding=1.0, leaving=4, failing=0.7, patience=1.0, stops=1, requests=60, large=False
+)
 
 
 async def talking(amounts: Amounts) -> list[Row]:
@@ -147,7 +151,9 @@ async def failing(amounts: Amounts) -> list[Row]:
     rows = []
     with contextlib.ExitStack() as both:
         model = both.enter_context(openai_server.serving("well"))
-        server = both.enter_context(serving(Job(remote=model.url, settings=Settings(**OPEN))))
+        server = both.enter_context(
+            serving(Job(remote=model.url, patience=amounts.patience, settings=Settings(**OPEN)))
+        )
         async with client(server) as http:
             for fault in FAULTS:
                 model.mode = fault

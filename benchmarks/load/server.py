@@ -37,6 +37,8 @@ class Job(BaseModel):
     """Seconds that the scripted language model takes for a reply."""
     remote: str = ""
     """Where the ranker's language model is; without it there is no ranker."""
+    patience: float = 20.0
+    """Seconds that the ranker waits for a word of it."""
     settings: Settings = Settings(rate=1e9, burst=1e9)
 
 
@@ -44,7 +46,7 @@ def main(text: str) -> None:
     """Serve until a signal."""
     job = Job.model_validate_json(text)
     torch.set_num_threads(1)
-    recommender = shop.recommender(shop.films(job.users, job.items), job.remote)
+    recommender = shop.recommender(shop.films(job.users, job.items), job.remote, job.patience)
 
     def reply(prompt: Prompt) -> str:
         time.sleep(job.thinks)
@@ -55,7 +57,8 @@ def main(text: str) -> None:
         shelf = Shelf(recommender, Catalogue.open(folder / "catalogue", recommender.data.items, tiny_encoder()))
         talk = engine.Engine(shelf, lm=FakeLM(reply), settings=engine.Settings(lm_prose=True))
         database = open_database(folder / "state.sqlite3")
-        service = Service.build(Recommendations(recommender), talk, database, job.settings)
+        recommendations = Recommendations(recommender, at_once=job.settings.rankings)
+        service = Service.build(recommendations, talk, database, job.settings)
         run(build_app(service), "127.0.0.1", 0, ready=lambda address: print(json.dumps(address), flush=True))
 
 

@@ -9,7 +9,7 @@ from benchmarks.prompts import WORDS
 from tastemaker import Recommender
 from tastemaker.collab.sasrec import SASRec
 from tastemaker.data import Dataset, Split
-from tastemaker.llm.remote import RemoteLM
+from tastemaker.llm.remote import READ_SECONDS, RemoteLM
 from tastemaker.methods.chatrec import ChatRec
 
 GENRES = ("Comedy", "Crime", "Drama", "Horror", "Romance", "Western")
@@ -43,10 +43,12 @@ def films(users: int, items: int, *, chosen: int = 30) -> Split:
     return split
 
 
-def recommender(split: Split, remote: str = "") -> Recommender:
+def recommender(split: Split, remote: str = "", patience: float = READ_SECONDS) -> Recommender:
     """SASRec alone; with ``remote``, re-ranked by the model of the server there."""
     retriever = SASRec(epochs=1).fit(split)
     if not remote:
         return Recommender(retriever, None, split)
-    ranker = ChatRec(RemoteLM(remote, "scripted", retries=0), retriever, weight=1.0, nearness=0.0, encoder=None)
+    ranker = ChatRec(
+        RemoteLM(remote, "scripted", retries=0, read=patience), retriever, weight=1.0, nearness=0.0, encoder=None
+    )
     return Recommender(retriever, ranker.tune(split), split, n_candidates=20)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pytest
 from served import Serve, Served
 
 from tastemaker import Recommender
 from tastemaker.errors import LanguageModelError
 from tastemaker.methods.base import Method
+from tastemaker.types import FloatArray, Query
 
 
 def test_recommendations_are_the_recommender_s(served: Served, recommender: Recommender) -> None:
@@ -112,6 +119,41 @@ def test_a_language_model_that_fails_degrades_the_answer(
     metrics = served.ask("GET", "/metrics").text
     for what in ("recommendations", "scores", "explanations"):
         assert f'tastemaker_degraded_total{{what="{what}"}} 1.0' in metrics
+
+
+def test_a_server_that_stalls_binds_no_more_threads_than_it_may(
+    serve: Serve, recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, begun, gate = serve(lookups=2), threading.Event(), threading.Event()
+
+    class Stalling:
+        catalogue = recommender.data
+        rank, concurrent = Method.rank, True
+
+        def score(self, queries: Sequence[Query], **_: object) -> list[FloatArray]:
+            begun.set()
+            assert gate.wait(10)
+            return [np.arange(len(query.candidates), dtype=np.float32) for query in queries]
+
+    monkeypatch.setattr(recommender, "ranker", Stalling())
+    asked = (
+        ("/v1/recommendations", {"user": "u0", "n": 3}),
+        ("/v1/scores", {"user": "u0", "items": ["f9"]}),
+        ("/v1/explanations", {"user": "u0", "item": "f9"}),
+    )
+
+    async def crowd() -> Any:
+        first = asyncio.create_task(served.asked("POST", *asked[0]))
+        await asyncio.to_thread(begun.wait, 10)
+        for path, body in 3 * asked:
+            found = await served.asked("POST", path, body)
+            assert (found.status_code, found.json()["degraded"]) == (200, True)
+        assert not first.done()
+        gate.set()
+        return await first
+
+    assert not asyncio.run(crowd()).json()["degraded"]
+    assert not served.ask("POST", *asked[0]).json()["degraded"], "its place is free again"
 
 
 def test_items_are_looked_up_searched_and_added(served: Served) -> None:

@@ -61,7 +61,8 @@ def serve(
     database = open_database(db or folder / "state.sqlite3")
     with reporting() as progress:
         conversation = opening.open_conversation(recommender, folder, progress)
-    service = Service.build(Recommendations(recommender), conversation, database, limits)
+    recommendations = Recommendations(recommender, at_once=limits.rankings)
+    service = Service.build(recommendations, conversation, database, limits)
 
     def ready(address: str) -> None:
         show_line(f"serving {recommender.data.name} at {address}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +26,17 @@ class Subject:
 
 
 class Recommendations:
-    """A `Recommender` for many threads. Messages about what was asked name its field and repeat nothing of it."""
+    """A `Recommender` for many threads. Messages about what was asked name its field and repeat nothing of it.
 
-    def __init__(self, recommender: Recommender) -> None:
+    A ranker whose language model is a server's is asked by ``at_once`` threads; whoever comes meanwhile is answered by
+    the retriever alone, so that a server that stalls does not bind all threads there are.
+    """
+
+    def __init__(self, recommender: Recommender, *, at_once: int = 1) -> None:
         self.name = recommender.data.name
         self._recommender = recommender
+        self._alone = Recommender(recommender.retriever, None, recommender.data)
+        self._places = threading.BoundedSemaphore(at_once)
         self._ids: list[str] = recommender.data.items["item_id"].to_list()
         self._numbers = {item_id: Item(number) for number, item_id in enumerate(self._ids)}
 
@@ -42,25 +50,28 @@ class Recommendations:
         asked = Query(query.history, tuple(dict.fromkeys(i for i in pool if i not in disliked)), query.user)
         if candidates is not None and not asked.candidates:
             return {"recommendations": [], "degraded": False, "repairs": 0}
-        (answer,) = self._recommender.answer([asked], n + len(disliked), filter_seen=filter_seen)
+        with self._free() as recommender:
+            (answer,) = recommender.answer([asked], n + len(disliked), filter_seen=filter_seen)
         pairs = [pair for pair in zip(answer.items, answer.scores, strict=True) if pair[0] not in disliked][:n]
         titles = self._recommender.data.titles
         rows = [
             {"item_id": self._ids[item], "title": titles[item], "rank": rank, "score": _finite(score)}
             for rank, (item, score) in enumerate(pairs, start=1)
         ]
-        return {"recommendations": rows, "degraded": answer.degraded, "repairs": answer.repairs}
+        degraded = answer.degraded or recommender is self._alone
+        return {"recommendations": rows, "degraded": degraded, "repairs": answer.repairs}
 
     def score(self, subject: Subject, items: Sequence[str]) -> dict[str, Any]:
         """``scores`` in the order of the items, and ``degraded``."""
         query = self._query(subject)
         asked = Query(query.history, tuple(dict.fromkeys(self._items("items", items))), query.user)
-        degraded = False
-        try:
-            (scores,) = self._recommender.score_queries([asked])
-        except LanguageModelError:
-            degraded = True
-            (scores,) = self._recommender.retriever.score_candidates([asked])
+        with self._free() as recommender:
+            degraded = recommender is self._alone
+            try:
+                (scores,) = recommender.score_queries([asked])
+            except LanguageModelError:
+                degraded = True
+                (scores,) = self._alone.score_queries([asked])
         found = dict(zip(asked.candidates, map(float, scores), strict=True))
         rows = [{"item_id": item, "score": _finite(found[self._numbers[item]])} for item in items]
         return {"scores": rows, "degraded": degraded}
@@ -71,8 +82,10 @@ class Recommendations:
         self._items("item", [item])
         known = subject.user if query.user is not None and not self._liked(subject) else None
         history = None if known else [self._ids[number] for number in query.history]
-        found = self._recommender.explain(item, user=known, history=history)
-        return {**found.as_dict(), "score": _finite(found.score)}
+        with self._free() as recommender:
+            found = recommender.explain(item, user=known, history=history)
+        degraded = found.degraded or recommender is self._alone
+        return {**found.as_dict(), "score": _finite(found.score), "degraded": degraded}
 
     def chosen(self, subject: Subject) -> list[str]:
         """Ids of what they chose and of what they liked since. Raises `Problem` as `recommend` does."""
@@ -89,6 +102,20 @@ class Recommendations:
         except UsageError:
             return False
         return True
+
+    @contextmanager
+    def _free(self) -> Iterator[Recommender]:
+        """Whom to ask: the retriever alone while nobody else may wait for the ranker's server."""
+        ranker = self._recommender.ranker
+        if ranker is None or not ranker.concurrent:
+            yield self._recommender
+            return
+        free = self._places.acquire(blocking=False)
+        try:
+            yield self._recommender if free else self._alone
+        finally:
+            if free:
+                self._places.release()
 
     def _query(self, subject: Subject) -> Query:
         """What they chose, and what they liked since. Raises `Problem` for somebody of whom nothing is known."""

@@ -14,10 +14,12 @@ class Settings(BaseModel):
     """Replies of the conversation that are worked on at once."""
     replies_waiting: int = Field(8, ge=0, le=10_000)
     """Replies that may wait for their turn; any further one is refused at once."""
-    lookups: int = Field(2, ge=1, le=64)
+    lookups: int = Field(4, ge=1, le=64)
     """Recommendations, scores, explanations and searches that are worked on at once."""
+    rankings: int = Field(2, ge=1, le=64)
+    """How many of them wait for a ranker whose language model is a server's; the retriever answers any further one."""
     lookups_waiting: int = Field(32, ge=0, le=10_000)
-    """Of those, how many may wait."""
+    """Lookups that may wait for their turn."""
     deadline: float = Field(30.0, gt=0)
     """Seconds until an answer must be there, or the next piece of one that is streamed."""
     stream_deadline: float = Field(120.0, gt=0)
