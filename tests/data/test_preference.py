@@ -88,7 +88,7 @@ def test_time_needs_ratings_and_times() -> None:
     unrated = Dataset.from_frames(frame, name="made")
     with pytest.raises(UsageError, match="without a rating"):
         unrated.split("time", train_months=None, valid_months=0, skip_last=0, test_months=1)
-    with pytest.raises(DataError, match="no interactions are left"):
+    with pytest.raises(DataError, match=r"no interactions are left in made: .* with columns\.time"):
         Dataset.from_frames(frame.drop("time").with_columns(rating=1), name="made").split("time")
 
 

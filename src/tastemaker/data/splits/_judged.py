@@ -19,11 +19,20 @@ see one another in that order. ``"all"``: everything labelled strictly before th
 Parts = tuple[tuple[Judgement, ...], tuple[Judgement, ...], tuple[Judgement, ...]]
 
 
+def ratings(dataset: Dataset) -> pl.Series:
+    """``[interaction]``: what it was rated. Raises `UsageError` for a dataset with unrated ones."""
+    column = dataset.interactions["rating"]
+    if missing := column.null_count():
+        raise UsageError(
+            f"{dataset.name} has {missing:,} of {len(column):,} interactions without a rating, so nobody knows whether "
+            "they were liked; leave them out, or say which column has ratings with columns.rating"
+        )
+    return column
+
+
 def liked_at(dataset: Dataset, min_rating: float) -> BoolArray:
     """``[interaction]``: whether it was rated at least so. Raises `UsageError` for a dataset with unrated ones."""
-    if dataset.interactions["rating"].null_count():
-        raise UsageError(f"{dataset.name} has interactions without a rating, so nobody knows whether they were liked")
-    return (dataset.interactions["rating"] >= min_rating).to_numpy()
+    return (ratings(dataset) >= min_rating).to_numpy()
 
 
 def judged(dataset: Dataset, liked: BoolArray, parts: IntArray, history: History) -> Parts:
@@ -51,6 +60,11 @@ def checked(parts: Parts, dataset: Dataset) -> Parts:
 def timed(dataset: Dataset) -> Dataset:
     """The interactions with a known time. Raises `DataError` if there are none."""
     rows = dataset.interactions.filter(pl.col("time").is_not_null())
+    if rows.is_empty():
+        raise DataError(
+            f"no interactions are left in {dataset.name}: a split in time needs times, and none has one; "
+            "say which column has them with columns.time"
+        )
     lost = dataset.n_interactions - rows.height
     return dataset.with_interactions(rows, f"Left out {lost:,} interactions without a time.") if lost else dataset
 

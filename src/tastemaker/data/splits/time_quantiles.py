@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.preference import PreferenceSplit
-from tastemaker.data.splits._judged import History, checked, judged, liked_at, timed
+from tastemaker.data.splits._judged import History, checked, judged, liked_at, ratings, timed
 from tastemaker.data.splits.base import SplitRule
-from tastemaker.errors import DataError, UsageError
+from tastemaker.errors import DataError
 from tastemaker.types import IntArray
 
 
@@ -33,8 +33,6 @@ class TimeQuantiles(SplitRule):
     def apply(self, dataset: Dataset) -> PreferenceSplit:
         """Split the dataset. Raises `DataError` where ratings or times are missing, or all alike."""
         data = timed(dataset).without_repeats()
-        if data.n_interactions == 0:
-            raise DataError(f"{dataset.name} has no interactions with a time; a split in time needs a column of times")
         liked = liked_at(data, self._least(data))
         if liked.all() or not liked.any():
             kind = "liked" if liked[0] else "disliked"
@@ -45,12 +43,10 @@ class TimeQuantiles(SplitRule):
     def _least(self, data: Dataset) -> float:
         if self.min_rating is not None:
             return self.min_rating
-        ratings = data.interactions["rating"].drop_nulls().drop_nans()
-        if ratings.is_empty():
-            raise UsageError(f"{data.name} has no ratings, so nobody knows what was liked")
-        middle = float(np.median(ratings.to_numpy()))
-        above = ratings.filter(ratings > middle)
-        return middle if (ratings < middle).any() or above.is_empty() else float(above.to_numpy().min())
+        rated = ratings(data)
+        middle = float(np.median(rated.to_numpy()))
+        above = rated.filter(rated > middle)
+        return middle if (rated < middle).any() or above.is_empty() else float(above.to_numpy().min())
 
     def _parts(self, data: Dataset) -> IntArray:
         """``[interaction]``: 0, 1 or 2, by time."""
