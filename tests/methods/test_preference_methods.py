@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tastemaker.collab.pointwise.din import DIN
 from tastemaker.collab.pointwise.item_rate import ItemRate
+from tastemaker.collab.pointwise.mf import MF
 from tastemaker.data.preference import labels
-from tastemaker.errors import DataError, UsageError
+from tastemaker.errors import DataError, PromptError, UsageError
 from tastemaker.methods import _fusion
 from tastemaker.methods._asked import ALL, fold_of, rates_of
-from tastemaker.methods._worded import SawTooth
+from tastemaker.methods._worded import SawTooth, fitted
+from tastemaker.methods.binllm import BinLLM
 from tastemaker.methods.collm import CoLLM
 from tastemaker.methods.tallrec import TALLRec, shots
 from tastemaker.testing.preferences import PreferenceMethodContract, asked, encoder, opinions
@@ -134,6 +137,55 @@ def test_an_encoder_of_other_items_is_refused():
     other = replace(split.dataset, items=split.dataset.items.head(3))
     with pytest.raises(UsageError, match="fit it on this split"):
         CoLLM(tiny_lm(), encoder(), **QUICK).tune(replace(split, dataset=other))
+
+
+def test_an_encoder_of_other_users_is_refused():
+    with pytest.raises(UsageError, match="not fitted on the users of opinions; fit it on this split"):
+        CoLLM(tiny_lm(), MF(embedding_size=8, epochs=1).fit(opinions(n_users=20)), **QUICK).tune(opinions())
+
+
+def narrow(positions):
+    """A model with that many positions: it has no vector for a later one."""
+    lm = tiny_lm(architecture="gpt2")
+    lm.model.config.n_positions = positions
+    places = lm.model.transformer.wpe
+    places.weight = torch.nn.Parameter(places.weight[:positions].detach(), requires_grad=False)
+    return lm
+
+
+@pytest.mark.parametrize("history", ["all", "likes"])
+def test_a_timeline_is_as_long_as_the_model_has_room(history):
+    split = opinions(history)
+    method = CoLLM(narrow(64), encoder(), **{**QUICK, "layers": None, "history": 64}).tune(split)
+    query = max((row.query for row in split.test), key=lambda query: len(query.history))
+    long = replace(query, history=query.history * 9, likes=query.likes * 9, candidates=())
+    assert all(np.isfinite(row).all() for row in method.score([long, *asked()]))
+    with pytest.raises(PromptError, match="positions do not fit into the 16"):
+        CoLLM(narrow(16), encoder(), **QUICK, layers=None).tune(split)
+
+
+def test_a_prompt_in_words_is_as_long_as_the_model_has_room():
+    method = TALLRec(narrow(160), shots=4, layers=None, history=64, **WORDS).tune(opinions())
+    query = max((method.known(row.query) for row in opinions().test), key=lambda query: len(query.history))
+    long = replace(query, history=query.history * 9, likes=query.likes * 9)
+    read = fitted(method.llm, long, method.reading.wording).history
+    assert 0 < len(read) < len(query.history)
+    assert read == query.history[-len(read) :]
+    assert np.isfinite(method.score([long])[0]).all()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda lm: CoLLM(lm, encoder(), reading="prompt", layers=None, **WORDS),
+        lambda lm: TALLRec(lm, shots=4, layers=None, **WORDS),
+        lambda lm: BinLLM(lm, encoder(), form="bits", layers=None, **WORDS),
+    ],
+)
+def test_a_template_without_room_is_one_clear_line(made):
+    with pytest.raises(PromptError, match=r"do not fit into the 64 of .*; shorten what it reads") as refused:
+        made(narrow(64)).tune(opinions())
+    assert "\n" not in str(refused.value)
 
 
 def test_an_encoder_without_vectors_is_refused():

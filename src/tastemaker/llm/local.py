@@ -136,7 +136,8 @@ class LocalLM(LanguageModel):
         """Nothing, if the model can hold so many positions; else `PromptError`."""
         if self.context is not None and positions > self.context:
             raise PromptError(
-                f"{positions} positions do not fit into the {self.context} of {self.name}; cut with prompts.fit"
+                f"{positions} positions do not fit into the {self.context} of {self.name}; "
+                "shorten what it reads, or take a model with more"
             )
 
     def inputs(

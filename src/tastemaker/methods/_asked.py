@@ -116,6 +116,11 @@ class AskedReading:
         self.head = lm.encode(Prompt.of(TEMPLATES[config.domain])).ids
         self.tells = method.facts["dislikes"]
         """Whether answers are shown; where all that is told was liked, there is nothing to say."""
+        self.step = 2 if self.tells else 1
+        lm.require_room(len(self.head) + 2 * self.step)
+        room = config.history if lm.context is None else (lm.context - len(self.head)) // (2 * self.step)
+        self.block = min(config.history, room)
+        """The history that is read: a window tells less than twice as many, as far as the model has room."""
 
     @staticmethod
     def tables_of(method: CoLLM, split: PreferenceSplit) -> dict[str, FloatArray]:
@@ -147,7 +152,7 @@ class AskedReading:
         """One array per query, aligned with its candidates."""
         sizes = [len(query.candidates) for query in queries]
         found = np.zeros(sum(sizes), np.float32)
-        laid = list(windows(queries, self.method.config.history))
+        laid = list(windows(queries, self.block))
         batches = self._batches(laid, [ALL] * len(laid), scoring.budget(self.method.llm))
         self.slots.eval()
         done = 0
@@ -164,11 +169,11 @@ class AskedReading:
         queries = [row.query for row in split.train]
 
         def laid(shift: int) -> list[Batch]:
-            found = list(windows(queries, config.history, shift=shift))
+            found = list(windows(queries, self.block, shift=shift))
             return self._batches(found, [fold_of(window.user) for window in found], config.batch_positions)
 
         def epoch(rng: np.random.Generator) -> list[Batch]:
-            batches = laid(int(rng.integers(config.history)))
+            batches = laid(int(rng.integers(self.block)))
             return [batches[at] for at in rng.permutation(len(batches))]
 
         def loss(batch: Batch, share: float) -> Tensor:
@@ -193,9 +198,9 @@ class AskedReading:
         width = len(self.head) + max(map(len, rows))
         laid = np.zeros((len(rows), width, 6), np.int64)
         laid[..., 3] = -1  # no question
-        laid[..., 4] = np.arange(width)  # padding sees itself and, so that no softmax is empty, nothing else
-        laid[..., 5] = _PADDING
         n_head = len(self.head)
+        laid[..., 4] = np.arange(width).clip(max=n_head)  # a row with many questions is longer than its last position
+        laid[..., 5] = _PADDING  # sees itself and, so that no softmax is empty, nothing else
         laid[:, :n_head, 5], laid[:, :n_head, 0] = _HEAD, self.head
         for at, row in enumerate(rows):
             laid[at, n_head : n_head + len(row)] = row
@@ -218,9 +223,8 @@ class AskedReading:
         Token or item; sees; place, -1 for what no other event sees; question, -1 for none; position; kind.
         """
         yes, no = self.method.tokens
-        step = 2 if self.tells else 1
         for event in window.events:
-            at = len(self.head) + step * event.sees
+            at = len(self.head) + self.step * event.sees
             place = event.sees if event.told else -1
             yield event.item, event.sees, place, event.question, at, _SLOT
             if event.told and self.tells:

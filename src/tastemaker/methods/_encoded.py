@@ -12,6 +12,7 @@ from tastemaker.collab.pointwise.item_rate import ItemRate
 from tastemaker.collab.pointwise.liked_count import LikedCount
 from tastemaker.collab.pointwise.user_item_rate import UserItemRate, UserItemRateConfig
 from tastemaker.data.preference import PreferenceSplit
+from tastemaker.errors import UsageError
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods._parts import require_fitted
 from tastemaker.methods._preference import PreferenceConfig, PreferenceMethod, shows_dislikes
@@ -76,6 +77,8 @@ class EncodedMethod(PreferenceMethod):
 
     def _prepare(self, split: PreferenceSplit, progress: Progress) -> PreferenceSplit:
         require_fitted(self.collab, split.dataset)
+        if len(self.collab.known_users) != split.dataset.n_users:
+            raise UsageError(f"the encoder was not fitted on the users of {split.dataset.name}; fit it on this split")
         self.facts = {"dislikes": shows_dislikes(split.train)}
         users: Literal["history", "train"] = "history" if self.facts["dislikes"] else "train"
         counted = ItemRate(), UserItemRate(UserItemRateConfig(users=users)), LikedCount(), AttributeRate()
