@@ -61,9 +61,13 @@ class Evaluation(ABC):
         return tuple(pair.model_copy(update={"p_holm": p}) for pair, p in zip(pairs, corrected, strict=True))
 
     def _pairs(self, name: str) -> list[Pair]:
-        others = [row for row in self.rows if row.system != self.focus]
+        # Where nobody has answers of both kinds, say, there is no AUC within users: nothing to test.
+        measured = [row for row in self.rows if name in row.metrics]
+        others = [row for row in measured if row.system != self.focus]
+        if len(others) == len(measured):
+            return []
         sign = 1.0 if metric(name).higher_is_better else -1.0
-        others.sort(key=lambda row: (row.kind == "llm", -sign * row.metrics.get(name, -sign * float("inf"))))
+        others.sort(key=lambda row: (row.kind == "llm", -sign * row.metrics[name]))
         best = next((row.system for row in others if row.kind != "llm"), None)
         pairs = [self._pair(row.system, name) for row in others]
         return [pair.model_copy(update={"best_non_llm": pair.b == best}) for pair in pairs]

@@ -97,6 +97,10 @@ def _judge(
 
 
 def _dropped(facts: pl.DataFrame) -> str:
+    if facts["liked"].n_unique() == 1:
+        return (
+            f"all {facts.height:,} rows are {'liked' if facts['liked'][0] else 'disliked'}: their order says nothing."
+        )
     users = facts["user"].rank("dense").to_numpy().astype(np.int64) - 1
     judged = Judged(users, np.zeros(len(users)), facts["liked"].to_numpy(), int(users.max()) + 1)
     usable = int(judged.usable.sum())
