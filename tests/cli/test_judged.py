@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,86 @@ def test_the_wrong_kind_of_split_is_one_line(table: Path, lm: Path, tmp_path: Pa
     tastemaker("evaluate", "popularity", "--data", table, "--protocol", "collm", "--split", "leave-one-out").fails(
         2, "asks what is next"
     )
+
+
+def rated(path: Path, rows: list[tuple[object, ...]], header: str = "user_id,item_id,rating,time") -> Path:
+    path.write_text("\n".join([header, *(",".join(map(str, row)) for row in rows)]) + "\n")
+    return path
+
+
+DRAW = random.Random(0)
+ROWS = [(f"u{at % 6}", f"i{at % 11}", DRAW.choice([1, 5]), 1_000 + at) for at in range(60)]
+"""Every pair once, in time; the last six are test, the six before them validation."""
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "told"),
+    [
+        ([], "user_id,item_id,rating,time", "there are no usable rows"),
+        ([row[:3] for row in ROWS], "user_id,item_id,rating", "needs times, and none has one; say which column"),
+        (ROWS, "user_id,item_id,rating,timestamp", "with columns.time"),
+        ([(u, i, t) for u, i, _, t in ROWS], "user_id,item_id,time", "has 60 of 60 interactions without a rating"),
+        ([*ROWS, ("u0", "new", "", 2_000)], "user_id,item_id,rating,time", "1 of 61 interactions without a rating"),
+        (
+            [*ROWS, ("u0", "new", "good", 2_000)],
+            "user_id,item_id,rating,time",
+            ".csv:62: rating 'good' is not a number",
+        ),
+        ([*ROWS, ("u0", "new", "NaN", 2_000)], "user_id,item_id,rating,time", ".csv:62: rating 'NaN' is not a number"),
+        (ROWS, "user_id,movie,rating,time", ".csv:1: no column for item_id"),
+        ([(u, i, 5, t) for u, i, _, t in ROWS], "user_id,item_id,rating,time", "only liked ratings; set min_rating"),
+        ([(u, i, 5 if t < 1_050 else 1, t) for u, i, _, t in ROWS], "user_id,item_id,rating,time", "min_rating"),
+        ([(u, i, r, 1_000) for u, i, r, _ in ROWS], "user_id,item_id,rating,time", "leaves no train rows"),
+    ],
+)
+def test_a_table_that_teaches_nothing_is_one_line(
+    rows: list[tuple[object, ...]], header: str, told: str, lm: Path, tmp_path: Path
+) -> None:
+    table = rated(tmp_path / "my.csv", rows, header)
+    tastemaker("train", "collm", "--data", table, "--llm", lm, "--out", tmp_path / "run").fails(2, told)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["collm", "tallrec", "binllm"])
+def test_odd_tables_are_learned_from(method: str, lm: Path, tmp_path: Path) -> None:
+    """Users with one row, titles that are blank, alike or endless, and tests with one kind of answer."""
+    titles = ["", " ", "Same", "Same", "Long " * 500]
+    rows = [
+        (f"u{at}", f"i{at % 11}", 5 if time >= 1_048 else rating, time, titles[at % 11 % len(titles)])
+        for at, (_, _, rating, time) in enumerate(ROWS)
+    ]
+    table, out = rated(tmp_path / "my.csv", rows, "user_id,item_id,rating,time,title"), tmp_path / "run"
+    few = () if method == "tallrec" else ("-o", "collab.epochs=1")
+    tastemaker("train", method, "--data", table, "--llm", lm, "--out", out, *few, *SMALL).ok()
+    told = tastemaker("evaluate", out, "--protocol", "collm", "--json").json
+    assert {tuple(row["metrics"]) for row in told["rows"]} == {("log_loss",)}
+    assert told["paired"] == []
+    assert "all 6 rows are liked: their order says nothing." in told["remarks"]
+    tastemaker("evaluate", out, "--protocol", "collm", "--report", tmp_path / "page.html").ok()
+
+
+def test_where_nobody_answered_both_ways_users_are_not_compared(tmp_path: Path) -> None:
+    rows = [(f"u{at}", *row[1:]) for at, row in enumerate(ROWS)]
+    table = rated(tmp_path / "my.csv", [*rows, ("a", "i0", 1, 2_000), ("b", "i1", 5, 2_000)])
+    told = tastemaker("evaluate", "item-rate", "--data", table, "--protocol", "collm", "--json").json
+    assert {row["b"]: row["metric"] for row in told["paired"]} == {"user-item-rate": "auc"}
+    assert "uauc" not in told["rows"][0]["metrics"]
+
+
+def test_who_or_what_is_not_known_is_one_line(run: Path, tmp_path: Path) -> None:
+    tastemaker("recommend", run, "--user", "nobody").fails(2, "no user with id 'nobody'")
+    seen = tmp_path / "seen.txt"
+    seen.write_text("nothing\n")
+    tastemaker("recommend", run, "--history", seen).fails(2, "no item with id 'nothing'")
+
+
+def test_answers_that_begin_alike_are_one_line(table: Path, lm: Path, tmp_path: Path) -> None:
+    asked = ("train", "tallrec", "--data", table, "--llm", lm, "--out", tmp_path / "run")
+    tastemaker(*asked, "-o", 'answers=["Yes","Yes."]').fails(2, "begin with the same token; set other answers")
+
+
+def test_a_run_of_another_language_model_is_one_line(table: Path, tmp_path: Path) -> None:
+    lm, out = write_lm(tmp_path / "lm"), tmp_path / "run"
+    tastemaker("train", "tallrec", "--data", table, "--llm", lm, "--out", out, "-o", "shots=8", *SMALL).ok()
+    write_lm(lm, seed=1)
+    tastemaker("evaluate", out, "--protocol", "collm").fails(2, "was tuned on another", "tune again")

@@ -53,6 +53,7 @@ def train(
     from tastemaker.cli._training import train_judge, train_run
     from tastemaker.data import PreferenceSplit
     from tastemaker.data.leakage import leaks
+    from tastemaker.data.preference import require_both
     from tastemaker.errors import UsageError
 
     given = {"train": name, "data": data, "path": from_, "split": split, "llm": llm, "collab": collab, "seed": seed}
@@ -61,6 +62,8 @@ def train(
         made = any_split_of(wanted.data, progress) if judge(wanted.train) else split_of(wanted.data, progress)
         if judge(wanted.train) and not isinstance(made, PreferenceSplit):
             raise UsageError(f"{wanted.train} learns what is liked; {made.name} asks what comes next: --split time")
+        if isinstance(made, PreferenceSplit):
+            require_both(made)  # before anything is written
         wanted = wanted.with_hash(made)
         finished = open_run(out, wanted, overwrite=overwrite)
         if not finished and isinstance(made, PreferenceSplit):

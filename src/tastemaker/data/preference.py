@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Split
+from tastemaker.errors import DataError
 from tastemaker.types import BoolArray, Item, Query
 
 
@@ -78,6 +79,16 @@ class PreferenceSplit:
 
 AnySplit = Split | PreferenceSplit
 """What a protocol makes of a dataset: questions of what comes next, or of what is liked."""
+
+
+def require_both(split: PreferenceSplit) -> None:
+    """Nothing, if training rows have answers of both kinds; else `DataError`."""
+    liked = labels(split.train)
+    if liked.all() or not liked.any():
+        what = f"only {'liked' if liked[0] else 'disliked'} training rows" if len(liked) else "no training rows"
+        raise DataError(
+            f"split {split.name!r} of {split.dataset.name!r} has {what}; give it both kinds, such as by min_rating"
+        )
 
 
 def labels(rows: Sequence[Judgement]) -> BoolArray:

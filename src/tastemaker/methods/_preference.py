@@ -17,8 +17,8 @@ from tastemaker.collab import pointwise
 from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.config import build
 from tastemaker.data.dataset import Dataset
-from tastemaker.data.preference import Judgement, PreferenceSplit, labels
-from tastemaker.errors import ArtifactError, ConfigError, DataError, NotFittedError
+from tastemaker.data.preference import Judgement, PreferenceSplit, labels, require_both
+from tastemaker.errors import ArtifactError, ConfigError, NotFittedError, UsageError
 from tastemaker.llm import adapters
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods import _fusion
@@ -123,9 +123,7 @@ class PreferenceMethod(Method):
 
         Raises `DataError` where training has one kind of answer only.
         """
-        liked = labels(split.train)
-        if liked.all() or not liked.any():
-            raise DataError(f"split {split.name!r} of {split.dataset.name!r} has no training rows of both kinds")
+        require_both(split)
         self.seed, self.shown = seed, True
         self._load(split.dataset, progress)
         split = self._prepare(split, progress)
@@ -156,8 +154,14 @@ class PreferenceMethod(Method):
         return f"{gate}weights: {weights}" if self.config.fusion else gate.removesuffix("; ")
 
     def known(self, query: Query) -> Query:
-        """The query with candidates, and with a history that holds nothing but items of the catalogue."""
+        """The query with candidates, and with a history that holds nothing but items of the catalogue.
+
+        Raises `UsageError` for a candidate that the catalogue does not have.
+        """
         n_items = self.catalogue.n_items
+        for item in query.candidates:
+            if not 0 <= item < n_items:
+                raise UsageError(f"candidate {item} is no item of the catalogue; its {n_items:,} are numbered from 0")
         places = [place for place, item in enumerate(query.history) if 0 <= item < n_items]
         history = tuple(query.history[place] for place in places)
         likes = tuple(query.likes[place] for place in places) if query.likes else ()

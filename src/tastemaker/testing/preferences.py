@@ -13,7 +13,7 @@ import pytest
 from tastemaker.collab.pointwise import PointwiseModel
 from tastemaker.collab.pointwise.mf import MF
 from tastemaker.data import Dataset, PreferenceSplit
-from tastemaker.errors import ConfigError, DataError
+from tastemaker.errors import ConfigError, DataError, UsageError
 from tastemaker.methods._preference import PreferenceMethod
 from tastemaker.testing.methods import ODD_TITLES
 from tastemaker.testing.tuned import Make, TunedContract
@@ -110,6 +110,25 @@ class PreferenceMethodContract(TunedContract):
     def test_the_catalogue_is_scored_where_nothing_is_asked(self, tuned: PreferenceMethod) -> None:
         (scores,) = tuned.score([Query(asked()[0].history)])
         assert scores.shape == (N_ITEMS,)
+
+    def test_a_candidate_that_is_no_item_is_refused(self, tuned: PreferenceMethod) -> None:
+        for nothing in (N_ITEMS, -1):
+            with pytest.raises(UsageError, match=f"candidate {nothing} is no item"):
+                tuned.score([replace(asked()[0], candidates=(Item(0), Item(nothing)))])
+
+    def test_a_history_may_hold_what_is_asked_about(self, tuned: PreferenceMethod) -> None:
+        query = asked()[0]
+        shown = replace(query, history=(*query.history, query.candidates[0]), likes=(*query.likes, False))
+        (scores,) = tuned.score([shown])
+        assert np.isfinite(scores).all()
+
+    @pytest.mark.parametrize("kept", [0, 1])
+    def test_without_validation_of_both_kinds_nothing_is_chosen(self, make: Make, base: Path, kept: int) -> None:
+        valid = tuple(row for row in opinions().valid if row.liked)[:kept]
+        method = make(str(base)).tune(replace(opinions(), valid=valid))
+        assert method.shown
+        assert method.fusion.weights == (1.0, *(0.0,) * len(method.witnesses))
+        assert all(np.isfinite(row).all() for row in method.score(asked()))
 
     def test_one_kind_of_answer_only_is_refused(self, make: Make, base: Path) -> None:
         liked = tuple(row for row in opinions().train if row.liked)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tastemaker.collab.base import Learned
-from tastemaker.data.preference import PreferenceSplit, labels
-from tastemaker.errors import DataError, NotFittedError, UsageError
+from tastemaker.data.preference import PreferenceSplit, require_both
+from tastemaker.errors import NotFittedError, UsageError
 from tastemaker.types import BoolArray, FloatArray, IntArray, Progress, Query, quiet
 
 
@@ -30,10 +30,7 @@ class PointwiseModel(Learned):
 
     def fit(self, split: PreferenceSplit, *, seed: int = 0, progress: Progress = quiet) -> Self:
         """The same model, trained on ``split.train`` (early stopping on ``split.valid`` where it trains)."""
-        liked = labels(split.train)
-        if liked.all() or not liked.any():
-            what = "no training rows" if not len(liked) else f"only {'liked' if liked[0] else 'disliked'} training rows"
-            raise DataError(f"split {split.name!r} of {split.dataset.name!r} has {what}; give it both kinds")
+        require_both(split)
         self.item_counts, self.user_counts = split.item_counts, split.user_counts
         self._fit(split, np.random.default_rng(seed), progress)
         return self
