@@ -284,9 +284,10 @@ def test_a_transferred_model_answers_for_other_titles():
     method = TALLRec(tiny_lm(), shots=12, **WORDS).tune(opinions())
     other = replace(opinions().dataset, items=opinions().dataset.items.head(5))
     books = method.transferred(other, "book")
-    (scores,) = books.score([replace(asked()[0], candidates=(Item(0), Item(4)), history=(Item(1),), likes=(True,))])
+    query = replace(asked()[0], candidates=(Item(0), Item(4)), history=(Item(1),), likes=(True,))
+    (scores,) = books.score([query])
     assert scores.shape == (2,)
-    assert "book" in books.reading._prompt(books.known(asked()[0]), 0).text().lower()
+    assert "book" in books.reading._prompt(books.known(query), 0).text().lower()
     assert method.catalogue.n_items > 5
 
 
