@@ -68,7 +68,7 @@ def import_(
 ) -> None:
     """Read files of any known format and keep them as a checked dataset.
 
-    -o columns.OURS=THEIRS says which column is which (user_id, item_id, rating, time, title, year, genres);
+    -o columns.OURS=THEIRS says which column is which (user_id, item_id, rating, time, order, title, year, genres);
     -o items=FILE and -o users=FILE name further tables; -o on_bad=skip leaves bad rows out and counts them.
     """
     from tastemaker.config import parse_overrides
