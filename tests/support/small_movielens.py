@@ -26,7 +26,7 @@ def small_movielens(folder: Path) -> Path:
 
 
 def tables(folder: Path) -> None:
-    """Tables as people have them: ``shop.csv`` names its columns in its own way, ``ratings.csv`` in ours; and RecBole's.
+    """Tables as people have them: ``shop.csv`` has column names of its own, ``ratings.csv`` ours; and RecBole's.
 
     ``items.csv`` goes with the shop.
     """
