@@ -49,6 +49,8 @@ OURS, THEIRS = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 """Where examples find a service of ours, and a language model that somebody serves."""
 ENDLESS = {"serve", "demo", "bench", "doctor"}
 """Verbs that no example is run of: they wait, measure, or fetch."""
+ELSEWHERE = {"--from", "--url", "runs/demo"}
+"""What an example wants that is not here: others' files, a server, what the demo made."""
 
 
 def found(language: str, where: list[Path] = TOLD) -> list[Any]:
@@ -195,7 +197,7 @@ def run(words: list[str], live: Live) -> None:
     if words[0] == "curl":
         answer = ask(words[1:], live)
         assert answer.status_code < 400, answer.text
-    elif words[0] == "tastemaker" and words[1] not in ENDLESS and "--from" not in words and "--url" not in words:
+    elif words[0] == "tastemaker" and words[1] not in ENDLESS and not ELSEWHERE & {*words}:
         tastemaker(*words[1:]).ok()
 
 
