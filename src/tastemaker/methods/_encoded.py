@@ -32,7 +32,7 @@ RELEASED: dict[str, Any] = {
     "epochs": 2.0,
     "validate_every": 50,
 }
-"""What the released code of CoLLM does, and that of BinLLM, which was made from it (spec sections 1.4 to 1.7, 1.11)."""
+"""What the released code of CoLLM does, and that of BinLLM, which was made from it."""
 
 
 class EncodedConfig(PreferenceConfig):

@@ -27,7 +27,7 @@ class CoLLMConfig(EncodedConfig):
         "matched": False,
         "pairwise": 0.0,
     }
-    """What the paper and its released code do (spec sections 1.4 to 1.7)."""
+    """What the paper and its released code do."""
 
     reading: Literal["timeline", "prompt"] = "timeline"
     """``timeline``: one sequence per user, every row answered where it stands. ``prompt``: the paper's, in words."""

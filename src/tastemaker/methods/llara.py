@@ -61,7 +61,7 @@ class LLaRAConfig(TimelineConfig):
         "average": None,
         "attributes": False,
     }
-    """What the paper and its first release do (spec sections 1.4 to 1.7): prompt, loss, curriculum and rates."""
+    """What the paper and its first release do: prompt, loss, curriculum and rates."""
 
     reading: Literal["timeline", "choice"] = "timeline"
     """``timeline``: one prompt per user, each position names the next item. ``choice``: candidates in the prompt."""

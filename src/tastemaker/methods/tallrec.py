@@ -38,7 +38,7 @@ class TALLRecConfig(PreferenceConfig):
         "average": None,
         "validate_every": 10,
     }
-    """What the released code does (spec sections 2.3 and 2.4)."""
+    """What the released code does."""
 
     shots: int | None = Field(64, ge=0)
     """How many training rows are tuned on, drawn by the seed, whatever was answered; None: all of them. As in the

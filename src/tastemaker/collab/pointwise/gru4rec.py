@@ -14,7 +14,7 @@ from tastemaker.collab.pointwise._reader import Reader, ReaderModel
 
 
 class GRU4RecConfig(PointwiseConfig):
-    """How the history is read; sizes and rate are those of TALLRec's baselines (spec section 2.6)."""
+    """How the history is read; sizes and rate are those of TALLRec's baselines."""
 
     max_history: int = Field(10, ge=1)
     weight_decay: float = Field(1e-3, ge=0)
