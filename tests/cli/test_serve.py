@@ -13,6 +13,8 @@ import pytest
 from shell import tastemaker
 from talker import Talker
 
+from tastemaker.llm.remote import RemoteLM
+from tastemaker.recommend import Recommender
 from tastemaker.serve import opening
 
 
@@ -32,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         calls.append((app, host, port))
 
     monkeypatch.setattr("tastemaker.serve.run.run", run)
-    monkeypatch.setattr(opening, "open_conversation", lambda recommender, *_: Talker(recommender.data))
+    monkeypatch.setattr(opening, "open_conversation", lambda recommender, *_, **__: Talker(recommender.data))
     return calls
 
 
@@ -90,9 +92,27 @@ def test_the_page_is_opened_when_asked_for(
         app.state.service.close()
 
 
+def test_a_language_model_may_speak(tuned: Path, asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    given = dict[str, Any]()
+
+    def opened(recommender: Recommender, *_: Any, **options: Any) -> Talker:
+        given.update(options)
+        return Talker(recommender.data)
+
+    monkeypatch.setattr(opening, "open_conversation", opened)
+    tastemaker("serve", tuned, "--llm", "scripted", "--url", "http://127.0.0.1:9/v1").ok()
+    assert isinstance(given["lm"], RemoteLM)
+    assert (given["lm"].name, given["settings"].lm_prose, given["settings"].lm_routes) == ("scripted", True, True)
+    tastemaker("serve", tuned).ok()
+    assert (given["lm"], given["settings"].lm_prose, given["settings"].lm_routes) == (None, False, False)
+    for app, *_ in asked:
+        app.state.service.close()
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
+        (["--url", "http://127.0.0.1:9/v1"], "--url needs the model's name there: --llm NAME"),
         (["--key-file", "nowhere"], "cannot be read"),
         (["-o", "replys=3"], "did you mean 'replies'"),
         (["-o", "deadline=0"], "deadline"),

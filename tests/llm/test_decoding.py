@@ -1,5 +1,7 @@
 """T14: text written with a cache is the text written without one; choices bind."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from tastemaker.errors import PromptError
 from tastemaker.llm import decoding
 from tastemaker.prompts import Item, ItemSlot, Prompt, Quoted, UserSlot
 from tastemaker.testing.llm import TITLES, answers, question
+from tastemaker.testing.tiny_llm import tiny_lm
 
 PROMPTS = [
     question("Heat", "Alien"),
@@ -115,3 +118,12 @@ def test_a_model_without_an_end_needs_a_stop(fresh):
     fresh.model.generation_config.eos_token_id = None
     with pytest.raises(PromptError, match="no end-of-text token"):
         fresh.generate(PROMPTS[:1], choices=[answers("Heat", "Jaws")], stop="")
+
+
+def test_threads_write_what_each_would_alone():
+    lm = tiny_lm()
+    prompts = [Prompt.of(text) for text in ("one film", "another, rather longer, about the sea", "x")]
+    alone = ["".join(lm.stream(prompt, max_new_tokens=24, stop="")) for prompt in prompts]
+    with ThreadPoolExecutor(3) as threads:
+        told = threads.map(lambda prompt: "".join(lm.stream(prompt, max_new_tokens=24, stop="")), 8 * prompts)
+        assert list(told) == 8 * alone

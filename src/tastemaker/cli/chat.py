@@ -6,17 +6,15 @@ import json
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tastemaker.cli._options import Directory, Json
 from tastemaker.cli._output import say, show_line, show_table
-from tastemaker.cli._progress import reporting
+from tastemaker.cli._speaking import Speaker, Url, conversation
 
 if TYPE_CHECKING:
-    from tastemaker.llm.base import LanguageModel
     from tastemaker.serve.chat.dialogue import Dialogue
     from tastemaker.serve.chat.engine import Engine
 
@@ -27,12 +25,8 @@ PROMPT = "> "
 def chat(
     directory: Directory,
     user: Annotated[str | None, typer.Option("--user", metavar="ID", help="A known user; someone new without.")] = None,
-    llm: Annotated[
-        str | None, typer.Option("--llm", metavar="NAME", help="A language model that may add a checked sentence.")
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Where --llm is served, in OpenAI's protocol.")
-    ] = None,
+    llm: Speaker = None,
+    url: Url = None,
     n: Annotated[int, typer.Option("-n", min=1, max=100, metavar="N", help="How many items a list has.")] = 10,
     as_json: Json = False,
 ) -> None:
@@ -40,34 +34,14 @@ def chat(
 
     With --json each line of stdin is a turn, and each event of the replies is one line of JSON on stdout.
     """
+    from tastemaker.recommend import Recommender
     from tastemaker.serve.chat.dialogue import Dialogue
+    from tastemaker.serve.opening import state_folder
 
-    engine = _engine(directory, llm, url, n)
+    engine = conversation(Recommender.from_pretrained(directory), state_folder(directory), llm, url, n=n)
     dialogue = Dialogue(id=uuid.uuid4().hex, user_id=user)
     for line in _lines(quiet=as_json):
         dialogue = (_told if as_json else _shown)(engine, dialogue, line)
-
-
-def _engine(directory: Path, llm: str | None, url: str | None, n: int) -> Engine:
-    from tastemaker.recommend import Recommender
-    from tastemaker.serve.chat.engine import Settings
-    from tastemaker.serve.opening import open_conversation, state_folder
-
-    recommender = Recommender.from_pretrained(directory)
-    settings = Settings(n=n, lm_prose=llm is not None, lm_routes=url is not None)
-    with reporting() as progress:
-        return open_conversation(recommender, state_folder(directory), progress, lm=_model(llm, url), settings=settings)
-
-
-def _model(llm: str | None, url: str | None) -> LanguageModel | None:
-    from tastemaker import llm as models
-    from tastemaker.errors import UsageError
-
-    if url is not None:
-        if llm is None:
-            raise UsageError("--url needs the model's name there: --llm NAME")
-        return models.RemoteLM(url, llm)
-    return None if llm is None else models.load(llm)
 
 
 def _lines(*, quiet: bool) -> Iterator[str]:

@@ -12,7 +12,7 @@ import typer
 
 from tastemaker.cli._options import Directory, Settings
 from tastemaker.cli._output import say, show_line
-from tastemaker.cli._progress import reporting
+from tastemaker.cli._speaking import Speaker, Url, conversation
 
 EXAMPLE = "tastemaker serve runs/demo --open"
 LOOPBACK = "127.0.0.1"
@@ -30,6 +30,8 @@ def serve(
     db: Annotated[
         str | None, typer.Option("--db", metavar="FILE|URL", help="State: a SQLite file, or postgresql://...")
     ] = None,
+    llm: Speaker = None,
+    url: Url = None,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     settings: Settings = None,
 ) -> None:
@@ -59,10 +61,8 @@ def serve(
     recommender = Recommender.from_pretrained(directory)
     folder = opening.state_folder(directory)
     database = open_database(db or folder / "state.sqlite3")
-    with reporting() as progress:
-        conversation = opening.open_conversation(recommender, folder, progress)
-    recommendations = Recommendations(recommender, at_once=limits.rankings)
-    service = Service.build(recommendations, conversation, database, limits)
+    talk = conversation(recommender, folder, llm, url)
+    service = Service.build(Recommendations(recommender, at_once=limits.rankings), talk, database, limits)
 
     def ready(address: str) -> None:
         show_line(f"serving {recommender.data.name} at {address}")
