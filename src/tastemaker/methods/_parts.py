@@ -53,8 +53,12 @@ def told(artifact: Artifact, file: str, saved: type[Saved], method: str) -> Save
 def require_fitted(
     model: CollaborativeModel | PointwiseModel, catalogue: Dataset, what: str = "collaborative model"
 ) -> None:
-    """Nothing, if the model was fitted on items like these; else `UsageError`."""
-    if len(model.known_items) != catalogue.n_items:
+    """Nothing, if the model can have been fitted on a part of this data; else `UsageError`.
+
+    Items have numbers only, so another catalogue as large gives itself away by what was chosen more often.
+    """
+    chosen = np.bincount(catalogue.interactions["item"].to_numpy(), minlength=catalogue.n_items)
+    if len(model.known_items) != catalogue.n_items or (model.item_counts > chosen).any():
         raise UsageError(f"the {what} was not fitted on {catalogue.name}; fit it on this split")
 
 

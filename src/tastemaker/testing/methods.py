@@ -176,8 +176,10 @@ class MethodContract(TunedContract):
     def test_a_collaborative_model_of_other_items_is_refused(self, make: Make, base: Path) -> None:
         other = chains()
         more = pl.concat([other.dataset.items, other.dataset.items.head(1).with_columns(item_id=pl.lit("more"))])
-        with pytest.raises(UsageError, match="fit"):
-            make(str(base)).tune(replace(other, dataset=replace(other.dataset, items=more)))
+        turned = other.dataset.interactions.with_columns(item=N_ITEMS - 1 - pl.col("item"))
+        for data in (replace(other.dataset, items=more), replace(other.dataset, interactions=turned)):
+            with pytest.raises(UsageError, match="fit"):
+                make(str(base)).tune(replace(other, dataset=data))
 
     def test_a_wrong_setting_is_one_clear_line(self, tuned: Method) -> None:
         with pytest.raises(ConfigError, match="no_such_setting: no such setting") as refused:
