@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tastemaker.data.dataset import Dataset
-from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, retrieval_ceiling
+from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, pooled, retrieval_ceiling
 from tastemaker.methods._palr_profile import Keywords
 from tastemaker.methods._palr_tasks import Tasks, chosen_users
 from tastemaker.methods.palr import PALR
@@ -218,3 +218,10 @@ def test_letters_answer_with_the_label_of_the_next_item():
     one = next(one for one in every(1) if one.candidates)
     prompt, answer = method.reading.asked(one)
     assert f'({answer.text()}) "{method.names[one.answer[0]]}"' in prompt.text()
+
+
+def test_what_was_seen_is_no_rival_where_the_catalogue_is_small():
+    case = SPLIT.valid[0]
+    (found,), _ = pooled(np.zeros((1, len(FEATURES), SPLIT.dataset.n_items), np.float32), [case], 99)
+    assert (found[0] == 0).sum() == SPLIT.dataset.n_items - len(set(case.query.history))
+    assert found.shape == (len(FEATURES), 99)

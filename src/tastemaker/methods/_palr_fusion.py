@@ -74,7 +74,7 @@ def pooled(features: FloatArray, cases: Sequence[Case], n: int) -> tuple[list[Fl
     for row, case in zip(features, cases, strict=True):
         unseen = row[1].copy()
         unseen[list(case.query.history)] = -np.inf
-        pool = np.argsort(-unseen, kind="stable")[:n]
+        pool = np.argsort(-unseen, kind="stable")[: min(n, int(np.isfinite(unseen).sum()))]
         if case.positive in pool:
             pools.append(np.pad(row[:, pool], ((0, 0), (0, n - len(pool))), constant_values=-1e6))
             places.append(int(np.flatnonzero(pool == case.positive)[0]))
