@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tastemaker import Recommender
+from tastemaker.errors import ConfigError
 from tastemaker.llm.fake import LIARS, FakeLM
 from tastemaker.methods._palr_lists import matched
 from tastemaker.methods._palr_prompts import Wording, names_of
@@ -151,3 +154,35 @@ def test_too_narrow_a_context_is_told_and_a_narrow_one_is_enough():
     query = asked(chains(), n=1, candidates=30)[0]
     assert np.isfinite(method.score([query])[0]).all()
     assert max(words(prompt) for prompt in method.lm.prompts) <= 100
+
+
+def narrow(context):
+    """A language model that has room for so many positions."""
+    lm = tiny_lm()
+    lm.config.max_position_embeddings = context
+    return lm
+
+
+def test_what_never_fits_is_told_before_anything_is_asked():
+    with pytest.raises(ConfigError, match=r"two titles and a profile.*title_limit.*prompt_tokens \(it is 64\)") as told:
+        PALR(tiny_lm(), under(), decode="trie", max_steps=0, prompt_tokens=64).tune(chains())
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("decode", ["score", "letters", "trie", "free"])
+def test_a_narrow_context_has_room_for_the_answer_in_training_and_after(decode):
+    """Free lists may take more than titles do, and training names ten titles whatever is asked for later."""
+    settings_ = {"decode": decode, "max_steps": 0, "list_length": 2, "title_limit": 8, "profile": "none"}
+    method = PALR(narrow(300), under(), **settings_).tune(chains())
+    wording, lm = method.reading.wording, method.llm
+    longest = sorted(range(N_ITEMS), key=lambda item: lm.length(wording.answer([item])))[-10:]
+    assert wording.budget + len(lm.encode(wording.answer(longest), start=False)) <= 300
+    (query,) = asked(chains(), n=1, candidates=30)
+    assert np.isfinite(method.score([replace(query, history=query.history * 9)])[0]).all()
+
+
+def test_places_have_no_minus_zero():
+    for candidates in (6, 20):
+        (query,) = asked(chains(), n=1, candidates=candidates)
+        (scores,) = fake(FakeLM(mode="empty"), decode="free").score([query])
+        assert not np.signbit(scores[scores == 0]).any()

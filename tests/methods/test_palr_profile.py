@@ -16,6 +16,7 @@ from tastemaker.methods._palr_profile import Keywords
 from tastemaker.methods._palr_prompts import names_of
 from tastemaker.methods.palr import PALR, Keyword, Profile
 from tastemaker.testing.methods import LENGTH, ODD, chains, under, write_lm
+from tastemaker.testing.tiny_llm import tiny_lm
 from tastemaker.types import Item, Query
 
 DATA = chains().dataset
@@ -133,3 +134,10 @@ def test_genres_of_the_made_up_films_are_found_for_everybody():
         assert top == DATA.items["genres"][history[-1]][0]
     assert LENGTH == 9
     assert np.isfinite(WORDS.base).all()
+
+
+def test_a_profile_is_asked_for_with_as_much_history_as_fits():
+    lm = tiny_lm()
+    lm.config.max_position_embeddings = 500
+    method = PALR(lm, under(), epochs=0, n=10).tune(chains())
+    assert method.profile(Query(tuple(map(Item, range(20)))), written=True).source == "written"

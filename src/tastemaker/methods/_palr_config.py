@@ -49,7 +49,7 @@ class PALRConfig(TimelineConfig):
     permutations: int = Field(1, ge=1)
     """Orders of the candidates that ``letters`` averages over."""
     prompt_tokens: int = Field(2048, ge=64)
-    """Most tokens of a prompt with candidates."""
+    """Most tokens of a prompt with candidates, or of one that asks for a profile."""
     batch_rows: int = Field(4, ge=1)
     """Instructions in a micro-batch."""
 

@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from tastemaker.data.split import Split
+from tastemaker.errors import ConfigError, PromptError
 from tastemaker.llm import scoring
 from tastemaker.llm.base import LanguageModel
 from tastemaker.llm.encoding import Encoded
 from tastemaker.llm.local import LocalLM
-from tastemaker.methods._palr_lists import LETTERS, Lister, Rates
-from tastemaker.methods._palr_prompts import Wording
-from tastemaker.methods._palr_tasks import Example, Tasks, chosen_users
+from tastemaker.methods._palr_lists import LETTERS, TITLE_TOKENS, Lister, Rates
+from tastemaker.methods._palr_prompts import Wording, room
+from tastemaker.methods._palr_tasks import LIST, Example, Tasks, chosen_users
+from tastemaker.prompts.prompt import Item as ItemText
 from tastemaker.prompts.prompt import Prompt
 from tastemaker.tuning.stages import Group, Stage
-from tastemaker.types import FloatArray, Progress, Query
+from tastemaker.types import FloatArray, Item, Progress, Query
 
 if TYPE_CHECKING:
     from tastemaker.methods.palr import PALR
@@ -31,13 +33,12 @@ class Instructions:
     def __init__(self, method: PALR) -> None:
         config, lm = method.config, method.lm
         self.method = method
-        if isinstance(lm, LocalLM):
-            longest = max((lm.length(Prompt.of(name, "\n")) for name in self._distinct_lengths()), default=1)
-            answer = 1 if config.decode == "letters" else longest * config.list_length
-            room = config.prompt_tokens if lm.context is None else min(config.prompt_tokens, lm.context - answer)
-            self.wording = Wording(method.names, config.domain, lm.length, room)
-        else:  # a word is about a token and a half
-            self.wording = Wording(method.names, config.domain, _words, config.prompt_tokens * 2 // 3)
+        measure, _ = room(lm, config.prompt_tokens, 0)
+        lengths = [measure(Prompt.of('"', ItemText(Item(i), name), "\n")) for i, name in enumerate(method.names)]
+        # Training answers with as many titles as an example has, whatever is asked for later.
+        answer = max(TITLE_TOKENS, *lengths) * max(config.list_length, LIST)
+        measure, budget = room(lm, config.prompt_tokens, answer)
+        self.wording = Wording(method.names, config.domain, measure, budget)
         self.lister = Lister(
             lm,
             self.wording,
@@ -48,6 +49,7 @@ class Instructions:
             history=config.history,
             labels=_labels(lm),
         )
+        self._require_room(np.argsort(lengths)[-2:].tolist())
 
     @property
     def rates(self) -> Rates:
@@ -119,9 +121,19 @@ class Instructions:
         found = scoring.log_probabilities(lm, [lm.encode(prompt) for prompt, _ in pairs], [[a] for a in answers])
         return -torch.cat(found).sum() / sum(map(len, answers))
 
-    def _distinct_lengths(self) -> list[str]:
-        """The longest name and some more: tokens grow with characters, nearly."""
-        return sorted(self.method.names, key=len)[-64:]
+    def _require_room(self, longest: Sequence[int]) -> None:
+        """Nothing, if the two longest titles fit side by side, as whoever is offered them would find out."""
+        config, words = self.method.config, sorted(self.method.keywords.words, key=len)
+        query = Query((), tuple(map(Item, longest)))
+        try:
+            self.lister.prompt(query, tuple(words[-config.keywords :]) if config.profile != "none" else ())
+        except PromptError as error:
+            told = str(error).partition(";")[0]
+            raise ConfigError(
+                f"palr: two titles and a profile do not fit into one prompt beside an answer ({told}); "
+                f"lower title_limit, raise prompt_tokens (it is {config.prompt_tokens}) or take a language model with "
+                "a longer context"
+            ) from error
 
 
 def _labels(lm: LanguageModel) -> str:
@@ -134,7 +146,3 @@ def _labels(lm: LanguageModel) -> str:
         if len(ids) == 1 and ids[0] not in lm.encode.unknown:
             owners.setdefault(ids[0], letter)
     return "".join(owners.values())
-
-
-def _words(prompt: Prompt) -> int:
-    return len(prompt.text(slots="drop").split())

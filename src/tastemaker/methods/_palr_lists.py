@@ -20,6 +20,8 @@ from tastemaker.types import FloatArray, Item, Progress, Query
 Decode = Literal["score", "letters", "trie", "free"]
 LETTERS = string.ascii_uppercase + string.ascii_lowercase
 """What candidates can be labelled with."""
+TITLE_TOKENS = 16
+"""What a freely written list may take for each of its titles."""
 _AT_ONCE = 32  # queries whose prompts are held together
 
 
@@ -145,7 +147,7 @@ class Lister:
                 break
             start = max(0, start - max(1, size // 2))
         places = np.empty(len(order), np.float32)
-        places[order] = -np.arange(len(order), dtype=np.float32)
+        places[order] = np.arange(0, -len(order), -1)
         return places
 
     def _scored(
@@ -185,7 +187,7 @@ class Lister:
         self, queries: list[Query], profiles: list[tuple[str, ...]], retrieved: list[FloatArray]
     ) -> list[FloatArray]:
         prompts = [self.prompt(q, p) for q, p in zip(queries, profiles, strict=True)]
-        texts = self.lm.generate(prompts, max_new_tokens=16 * self.n, stop="\n\n") if prompts else []
+        texts = self.lm.generate(prompts, max_new_tokens=TITLE_TOKENS * self.n, stop="\n\n") if prompts else []
         found = []
         for query, text, own in zip(queries, texts, retrieved, strict=True):
             named, rates = matched(text, query.candidates, self.wording.names, self._length(query))
@@ -234,6 +236,6 @@ def _placed(query: Query, named: Sequence[int], retrieved: FloatArray) -> FloatA
     scores = np.empty(size, np.float32)
     # Rounded, so that what is level but for noise stays in the order shown.
     order = np.argsort(-np.round(retrieved.astype(np.float64), 4), kind="stable")
-    scores[order] = -np.arange(size, dtype=np.float32)
+    scores[order] = np.arange(0, -size, -1)
     scores[list(named)] = size - np.arange(len(named), dtype=np.float32)
     return scores

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from tastemaker.errors import ArtifactError
 from tastemaker.prompts.clean import clean
 from tastemaker.prompts.parse import parse
 from tastemaker.prompts.prompt import Item as ItemText
-from tastemaker.prompts.prompt import Part, Prompt, joined
+from tastemaker.prompts.prompt import Part, Prompt, fit
 from tastemaker.types import FloatArray, Item
 
 WORD_LIMIT = 48
@@ -27,6 +27,8 @@ _PLAIN = ("genre", "genres", "category", "categories", "tag", "tags")  # columns
 _SMOOTH = 2.0  # pseudo-items at the base rate: one Western does not make a lover of Westerns
 _SEGMENT = re.compile(r"\s*([^:;\n\"]{1,64}?)\s*:\s*((?:\"[^\"\n]{0,240}\"[\s,]*)+)")
 _SCHEMA: dict[str, Any] = {"key": pl.String, "word": pl.String, "evidence": pl.List(pl.Int32)}
+ANSWER = 128
+"""Most tokens of a profile that a language model writes."""
 _STOP = frozenset({"and", "for", "from", "into", "pack", "set", "the", "with", "your"})
 
 
@@ -148,19 +150,28 @@ def counted_profile(catalogue: Dataset, history: Sequence[int], n: int = 5) -> P
     return Keywords(catalogue).profile(history, n)
 
 
-def profile_prompt(keywords: Keywords, names: Sequence[str], history: Sequence[int], noun: str) -> Prompt:
-    """What a language model is asked (figure 2 of the paper): keywords by importance, each with titles that show it."""
+def profile_prompt(
+    keywords: Keywords,
+    names: Sequence[str],
+    history: Sequence[int],
+    noun: str,
+    room: tuple[Callable[[Prompt], int], int],
+) -> Prompt:
+    """What a language model is asked (figure 2 of the paper): keywords by importance, each with titles that show it.
+
+    ``room``: how its length is counted, and the most it may be; old history goes first.
+    """
     upper = noun.upper()
     shown = list(dict.fromkeys(history))[-SHOWN:]
     lines = [_line(item, names[item], keywords.of_item(item)) for item in shown]
-    return Prompt.of(
+    head = (
         "Your task is to use two keywords to summarize user's preference based on history interactions. "
         "The output is an itemized list based on importance. The output template is: "
         f'{{KEYWORD_1: "HISTORY_{upper}_1", "HISTORY_{upper}_2"; KEYWORD_2: "HISTORY_{upper}_2"}}\n'
-        f"The history {noun}s and their keywords:\n",
-        joined(lines, "\n"),
-        "\nOutput: {",
+        f"The history {noun}s and their keywords:\n"
     )
+    measure, budget = room
+    return fit(Prompt.of(head), lines, Prompt.of("\nOutput: {"), measure=measure, budget=budget, separator="\n")
 
 
 def verified(text: str, keywords: Keywords, names: Sequence[str], history: Sequence[int], n: int = 5) -> Profile:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from tastemaker.data.dataset import Dataset
+from tastemaker.llm.base import LanguageModel
+from tastemaker.llm.local import LocalLM
 from tastemaker.prompts.clean import clean, plain_title
 from tastemaker.prompts.prompt import Item as ItemText
 from tastemaker.prompts.prompt import Part, Prompt, Quoted, fit, joined
@@ -31,9 +33,19 @@ def names_of(catalogue: Dataset, *, limit: int, ids: bool = False) -> list[str]:
     for name, item_id in zip(plain, catalogue.items["item_id"], strict=True):
         alone = name and often[name.casefold()] == 1 and not ids
         own = clean(item_id).replace('"', "'")
-        found.append(name if alone else f"{own} ({name})" if name else own)
-    taken = Counter(found)  # ids that clean to the same, or look like somebody's title: number them
-    return [name if taken[name] == 1 else f"{name} #{item}" for item, name in enumerate(found)]
+        found.append(clean(name if alone else f"{own} ({name})" if name else own))
+    # Ids that clean to nothing or to the same, or look like somebody's title: number them, in front, where no cut
+    # takes the number away; again, where a numbered name is a title itself.
+    while len(taken := Counter(found)) < len(found) or "" in taken:
+        found = [name if name and taken[name] == 1 else clean(f"#{i} {name}") for i, name in enumerate(found)]
+    return found
+
+
+def room(lm: LanguageModel, most: int, answer: int) -> tuple[Callable[[Prompt], int], int]:
+    """How a prompt's length is counted, and how long it may be: ``most`` tokens, and with an answer so long."""
+    if isinstance(lm, LocalLM):
+        return lm.length, most if lm.context is None else min(most, lm.context - answer)
+    return _words, most * 2 // 3  # a word is about a token and a half
 
 
 class Wording:
@@ -89,3 +101,7 @@ class Wording:
 
     def _quoted(self, item: int) -> Prompt:
         return Prompt.of('"', self.name(item), '"')
+
+
+def _words(prompt: Prompt) -> int:
+    return len(prompt.text(slots="drop").split())

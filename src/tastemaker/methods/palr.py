@@ -26,7 +26,7 @@ from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features,
 from tastemaker.methods._palr_instructions import Instructions
 from tastemaker.methods._palr_lists import Rates
 from tastemaker.methods._palr_profile import Keyword, Keywords, Profile, counted_profile
-from tastemaker.methods._palr_prompts import WORDS, names_of
+from tastemaker.methods._palr_prompts import WORDS, names_of, room
 from tastemaker.methods._palr_reading import ProfiledReading
 from tastemaker.methods._parts import Base, arrays_of, require_fitted, restore, told
 from tastemaker.methods._tuned import attached, pristine, settled
@@ -141,8 +141,9 @@ class PALR(Method):
             return self.keywords.profile(history, self.config.keywords)
         key = hashlib.sha256(np.asarray(history, dtype="<i4").tobytes()).hexdigest()[:24]
         if key not in self.written:
-            prompt = profiles.profile_prompt(self.keywords, self.names, history, WORDS[self.config.domain][0])
-            text = self.lm.generate([prompt], max_new_tokens=128, stop="}")[0] if history else ""
+            fits = room(self.lm, self.config.prompt_tokens, profiles.ANSWER)
+            prompt = profiles.profile_prompt(self.keywords, self.names, history, WORDS[self.config.domain][0], fits)
+            text = self.lm.generate([prompt], max_new_tokens=profiles.ANSWER, stop="}")[0] if history else ""
             self.written[key] = profiles.verified(text, self.keywords, self.names, history, self.config.keywords)
         return self.written[key]
 
