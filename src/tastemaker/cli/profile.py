@@ -53,7 +53,7 @@ def profile(
         return
     if not found.keywords:
         missing = "nothing that the language model wrote is shown by" if written else "nothing stands out in"
-        say(f"note: {missing} this history")
+        say(f"note: {missing} this history" if query.history else "note: there is no history to tell anything from")
         return
     show_line(f"Prefers {', '.join(found.words)}.")
     rows = [(one.word, one.lift, len(one.evidence), _some([titles[i] for i in one.evidence])) for one in found.keywords]

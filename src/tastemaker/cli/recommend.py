@@ -44,7 +44,8 @@ def recommend(
         say("warning: the language model did not answer; these are the retriever's recommendations")
     if recommender.repairs:
         say(f"note: {recommender.repairs} places were filled in from the retriever's order")
-    if (fewest := min(frame["user_id"].value_counts()["count"], default=0)) < n:
+    lengths = dict(frame["user_id"].value_counts().iter_rows())
+    if (fewest := min(lengths.get(name, 0) for name in user or ["history"])) < n:
         say(f"note: there were not {n} items to recommend; a list has {fewest}")
     if as_json:
         told = {"degraded": recommender.degraded, "repairs": recommender.repairs}
