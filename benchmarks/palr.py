@@ -182,7 +182,9 @@ class Bench:
             recommender = Recommender(self._retriever(), method, self.split, n_candidates=N)
             return System(row.name, row.kind, recommender.score_queries)
         if row.other == "profile":
-            return System(row.name, row.kind, ProfileMatch(self._retriever(), N).fit(self.split).score)
+            second = self._model(row.model, row.settings) if row.model else None
+            matched = ProfileMatch(self._retriever(), N, second=second).fit(self.split)
+            return System(row.name, row.kind, matched.score)
         if row.other == "text":
             return System(row.name, row.kind, _of_candidates(self._texts().score))
         return System.of_model(

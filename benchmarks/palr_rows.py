@@ -26,7 +26,7 @@ class Row:
     name: str
     kind: Kind
     model: str = ""
-    """The collaborative model judged; the claim's retriever where none is named."""
+    """The collaborative model judged, or the second one of a fusion; the claim's retriever where none is named."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     palr: Mapping[str, Any] | None = None
     other: str = ""
@@ -143,6 +143,14 @@ def published(name: str) -> tuple[Published, ...]:
 MATCHED = Row(
     "retriever and profile, no LLM", "collaborative", other="profile", note="PALR's fusion, its language model silent"
 )
+
+
+def second(**settings: Any) -> Row:
+    """PALR's fusion with a second collaborative model instead of a language model."""
+    note = "PALR's fusion, a second collaborative model speaking instead of a language model"
+    return Row("GRU4Rec in the LLM's place", "collaborative", "gru4rec", settings, other="profile", note=note)
+
+
 DEFAULT = Row("PALR (default)", "llm", palr={}, note="timeline, profile and retriever, weights chosen on validation")
 
 
@@ -179,10 +187,17 @@ ABLATIONS = (
     Row("PALR (not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
-TABLE = (*BASELINES, RETRIEVER, MATCHED, RERANKED, DEFAULT, heard_by(DEFAULT), *ABLATIONS, *PROMPTED)
+WIDE = second(embedding_size=128, hidden_size=256, max_history=100)
 FIFTH = Row("PALR (tuned on a fifth of the users)", "llm", palr={"user_share": 0.2})
 FIFTH_LONGER = Row(FIFTH.name, "llm", palr={"user_share": 0.2, "epochs": 5.0})
 FIFTH_ALONE = Row("PALR (a fifth of the users, not fused)", "llm", palr={"user_share": 0.2, "fusion": False})
+
+
+def table(other: Row) -> tuple[Row, ...]:
+    """All rows of a claim, ``other`` the second opinion that is no language model's."""
+    return (*BASELINES, RETRIEVER, MATCHED, other, RERANKED, DEFAULT, heard_by(DEFAULT), *ABLATIONS, *PROMPTED)
+
+
 LARGE = {"sasrec": {"embedding_size": 128, "max_history": 100}}
 ML1M = (
     Retriever(("ease",)),
@@ -207,21 +222,22 @@ FILMS = {"epochs": 2.0, "layers": 6}
 six layers learned as much in as many steps as twelve."""
 CLAIMS = {
     "palr-ml1m": Claim(
-        lambda: ml1m().split("leave-one-out"), ML1M, TABLE, DEFAULT.name, FILMS, published("ml1m"), chosen="palr-ml1m"
+        lambda: ml1m().split("leave-one-out"), ML1M, table(WIDE), DEFAULT.name,
+        FILMS, published("ml1m"), chosen="palr-ml1m",
     ),
     "palr-beauty": Claim(
-        lambda: beauty().split("leave-one-out"), BEAUTY, TABLE, DEFAULT.name,
+        lambda: beauty().split("leave-one-out"), BEAUTY, table(second()), DEFAULT.name,
         WARES, published("beauty"), chosen="palr-beauty",
     ),
     "palr-beauty-inductive": Claim(
         lambda: beauty().split("leave-one-out"), BEAUTY,
-        (*BASELINES[:3], RETRIEVER, MATCHED, RERANKED, FIFTH, heard_by(FIFTH), FIFTH_ALONE), FIFTH.name,
+        (*BASELINES[:3], RETRIEVER, MATCHED, second(), RERANKED, FIFTH, heard_by(FIFTH), FIFTH_ALONE), FIFTH.name,
         WARES, published("beauty"), cases=untouched, chosen="palr-beauty",
     ),
     "palr-ml1m-inductive": Claim(
         lambda: ml1m().split("leave-one-out"), ML1M,
-        (RETRIEVER, MATCHED, RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER), DEFAULT, heard_by(DEFAULT)), FIFTH.name,
-        FILMS, cases=untouched, chosen="palr-ml1m",
+        (RETRIEVER, MATCHED, WIDE, RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER), DEFAULT, heard_by(DEFAULT)),
+        FIFTH.name, FILMS, cases=untouched, chosen="palr-ml1m",
     ),
     "palr-ml1m-unseen": Claim(
         lambda: ml1m().split("unseen-items"), (Retriever(("sasrec",)),),

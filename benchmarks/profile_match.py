@@ -1,6 +1,7 @@
 """A retriever's best items -> the same in another order, by how well they match the counted profile: PALR without LLM.
 
 What PALR's fusion would choose if the language model said nothing; what the language model adds is what PALR has more.
+With another collaborative model in its place, it shows how much of that any second opinion would have added.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ HEARD = ("retriever", "rank", "match")
 
 
 class ProfileMatch:
-    """Retriever, rank and profile match, with weights chosen on validation as PALR's are."""
+    """Retriever, rank, profile match and ``second``, with weights chosen on validation as PALR's are."""
 
-    def __init__(self, retriever: CollaborativeModel, n: int = 50) -> None:
-        self.retriever, self.n, self.weights = retriever, n, Weights()
+    def __init__(self, retriever: CollaborativeModel, n: int = 50, *, second: CollaborativeModel | None = None) -> None:
+        self.retriever, self.n, self.second, self.weights = retriever, n, second, Weights()
 
     def fit(self, split: Split) -> ProfileMatch:
         """The same, with the best weights for what the retriever proposes on validation."""
@@ -34,7 +35,8 @@ class ProfileMatch:
             found = pooled(self._features([case.query for case in cases]), cases, self.n)
             pools += found[0]
             places += found[1]
-        self.weights = chosen(np.array(pools, np.float32), np.array(places, np.int32), HEARD) if pools else Weights()
+        heard = HEARD if self.second is None else (*HEARD, "model")
+        self.weights = chosen(np.array(pools, np.float32), np.array(places, np.int32), heard) if pools else Weights()
         return self
 
     def score(self, queries: Sequence[Query]) -> list[FloatArray]:
@@ -49,5 +51,6 @@ class ProfileMatch:
         seen = np.zeros(scores.shape, dtype=np.bool_)
         for row, query in zip(seen, queries, strict=True):
             row[list(query.history)] = True
-        silent = np.zeros((len(queries), 2, scores.shape[1]), np.float32)
-        return features(scores, seen, silent, self.keywords.matches([query.history for query in queries]))
+        silent = np.zeros(scores.shape, np.float32)
+        said = np.stack([silent if self.second is None else self.second.score(queries), silent], axis=1)
+        return features(scores, seen, said, self.keywords.matches([query.history for query in queries]))

@@ -89,6 +89,18 @@ def test_a_reranker_hears_the_language_model_of_the_row_it_is_named_after(bench:
     assert list(bench.methods.values()) == [method], "not tuned again"
 
 
+def test_another_model_may_speak_in_the_language_model_s_place(bench: palr.Bench) -> None:
+    queries = [case.query for case in bench.split.test[:6]]
+    retriever, popular = bench._retriever(), bench._model("popularity", {})
+    alone, both = ProfileMatch(retriever, 12), ProfileMatch(retriever, 12, second=popular)
+    for one in (alone, both):
+        one.fit(bench.split)
+        one.weights = Weights(retriever=1, match=2)
+    both.weights = Weights(retriever=1, match=2, model=3)
+    for row, other, more in zip(alone.score(queries), both.score(queries), popular.score(queries), strict=True):
+        np.testing.assert_allclose(row + 3 * standard(more[None])[0], other, atol=1e-4)
+
+
 def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
     assert bench.parts["sample"] == palr.Bench("films", palr.line([])).parts["sample"]
     users = {case.query.user for case in untouched(bench.split)}
