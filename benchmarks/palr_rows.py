@@ -146,9 +146,9 @@ MATCHED = Row(
 
 
 def second(**settings: Any) -> Row:
-    """PALR's fusion with a second collaborative model instead of a language model."""
-    note = "PALR's fusion, a second collaborative model speaking instead of a language model"
-    return Row("GRU4Rec in the LLM's place", "collaborative", "gru4rec", settings, other="profile", note=note)
+    """PALR's fusion with a SASRec of another size than the retriever's instead of a language model."""
+    note = "PALR's fusion, a SASRec of another size speaking instead of a language model"
+    return Row("a second SASRec in the LLM's place", "collaborative", "sasrec", settings, other="profile", note=note)
 
 
 DEFAULT = Row("PALR (default)", "llm", palr={}, note="timeline, profile and retriever, weights chosen on validation")
@@ -187,7 +187,6 @@ ABLATIONS = (
     Row("PALR (not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
-WIDE = second(embedding_size=128, hidden_size=256, max_history=100)
 FIFTH = Row("PALR (tuned on a fifth of the users)", "llm", palr={"user_share": 0.2})
 FIFTH_LONGER = Row(FIFTH.name, "llm", palr={"user_share": 0.2, "epochs": 5.0})
 FIFTH_ALONE = Row("PALR (a fifth of the users, not fused)", "llm", palr={"user_share": 0.2, "fusion": False})
@@ -222,21 +221,24 @@ FILMS = {"epochs": 2.0, "layers": 6}
 six layers learned as much in as many steps as twelve."""
 CLAIMS = {
     "palr-ml1m": Claim(
-        lambda: ml1m().split("leave-one-out"), ML1M, table(WIDE), DEFAULT.name,
+        lambda: ml1m().split("leave-one-out"), ML1M, table(second()), DEFAULT.name,
         FILMS, published("ml1m"), chosen="palr-ml1m",
     ),
     "palr-beauty": Claim(
-        lambda: beauty().split("leave-one-out"), BEAUTY, table(second()), DEFAULT.name,
+        lambda: beauty().split("leave-one-out"), BEAUTY, table(second(**LARGE["sasrec"])), DEFAULT.name,
         WARES, published("beauty"), chosen="palr-beauty",
     ),
     "palr-beauty-inductive": Claim(
         lambda: beauty().split("leave-one-out"), BEAUTY,
-        (*BASELINES[:3], RETRIEVER, MATCHED, second(), RERANKED, FIFTH, heard_by(FIFTH), FIFTH_ALONE), FIFTH.name,
-        WARES, published("beauty"), cases=untouched, chosen="palr-beauty",
+        (
+            *BASELINES[:3], RETRIEVER, MATCHED, second(**LARGE["sasrec"]), RERANKED, FIFTH, heard_by(FIFTH),
+            FIFTH_ALONE,
+        ),
+        FIFTH.name, WARES, published("beauty"), cases=untouched, chosen="palr-beauty",
     ),
     "palr-ml1m-inductive": Claim(
         lambda: ml1m().split("leave-one-out"), ML1M,
-        (RETRIEVER, MATCHED, WIDE, RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER), DEFAULT, heard_by(DEFAULT)),
+        (RETRIEVER, MATCHED, second(), RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER), DEFAULT, heard_by(DEFAULT)),
         FIFTH.name, FILMS, cases=untouched, chosen="palr-ml1m",
     ),
     "palr-ml1m-unseen": Claim(
