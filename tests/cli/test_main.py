@@ -139,7 +139,8 @@ def test_as_a_program_results_go_to_stdout_and_errors_to_stderr() -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_with_130(stop: signal.Signals) -> None:
     code = (
-        "import sys, tastemaker.data, tastemaker.cli\n"
+        "import signal, sys, tastemaker.data, tastemaker.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which what runs in the background begins without
         "def wait(*a, **o):\n    print('waiting', file=sys.stderr, flush=True)\n    import time; time.sleep(60)\n"
         "tastemaker.data.load_dataset = wait\ntastemaker.cli.main(['data', 'describe', 'ml-100k'])"
     )
