@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from tastemaker.collab.base import CollaborativeModel
 from tastemaker.methods._palr_fusion import Weights
 from tastemaker.methods._scores import standard
 from tastemaker.testing.methods import chains, write_lm
+from tastemaker.types import FloatArray, Query
 
 SASREC = Retriever(("sasrec",), {"sasrec": {"embedding_size": 8, "epochs": 2, "max_history": 12}})
 QUICK = {"epochs": 1, "batch_positions": 256, "validate_cases": 8, "content": "hybrid", "text_size": 4}
@@ -87,6 +90,21 @@ def test_a_reranker_hears_the_language_model_of_the_row_it_is_named_after(bench:
         np.testing.assert_allclose(table[:, -1], row[pool], atol=1e-5)
     assert len(bench._system(heard_by(default)).score(queries)) == 3
     assert list(bench.methods.values()) == [method], "not tuned again"
+
+
+def test_another_model_is_believed_as_far_as_validation_shows(bench: palr.Bench) -> None:
+    right = {case.query: case.positive for case in bench.split.valid}
+
+    class Knows:
+        def score(self, queries: Sequence[Query]) -> FloatArray:
+            said = np.zeros((len(queries), bench.split.dataset.n_items), np.float32)
+            said[np.arange(len(queries)), [right[query] for query in queries]] = 1
+            return said
+
+    popular = bench._model("popularity", {})
+    told = ProfileMatch(popular, 44, second=cast(CollaborativeModel, Knows())).fit(bench.split)
+    assert told.weights.model > 0
+    assert ProfileMatch(popular, 44).fit(bench.split).weights.model == 0
 
 
 def test_another_model_may_speak_in_the_language_model_s_place(bench: palr.Bench) -> None:

@@ -147,6 +147,9 @@ def test_several_results_have_a_line_for_each_metric_that_was_tested(folder: Pat
     ]
     assert filled[5].startswith("| [steps](RESULTS.md#steps) | hr@1 | ")
     assert len(filled) == 7
+    (folder / "results" / "yes.json").write_text(json.dumps(raw | {"paired": []}))
+    with pytest.raises(DataError, match="yes has no tests of ours against others"):
+        fill_readme("<!-- results:yes steps -->\nold\n<!-- /results -->", folder / "results")
 
 
 def test_a_marker_without_its_result_is_told(folder: Path) -> None:

@@ -94,6 +94,8 @@ def _summary(results: Sequence[Result]) -> str:
     lines.append("|---|---|---|---|---|---:|---:|")
     for result in results:
         pairs = [pair for pair in result.paired if pair.best_non_llm and pair.a == result.focus]
+        if not pairs:
+            raise DataError(f"{result.name} has no tests of {result.focus or 'a focus'} against others; show it alone")
         for pair in pairs:
             best = [_best_of(result, kind, pair.metric) for kind in ("trivial", "collaborative")]
             (own,) = (row for row in result.rows if row.system == pair.a)
