@@ -36,7 +36,7 @@ from tastemaker.data.splits.unseen_items import withheld
 from tastemaker.evaluate import System
 from tastemaker.evaluate.breadth import of_lists
 from tastemaker.evaluate.protocols.palr import Palr
-from tastemaker.methods._palr_fusion import retrieval_ceiling
+from tastemaker.methods._palr_fusion import Weights, retrieval_ceiling
 from tastemaker.methods.palr import PALR
 from tastemaker.recommend.text import TextRetriever
 from tastemaker.types import FloatArray, Query
@@ -56,6 +56,7 @@ class Bench:
         cases = self.claim.cases(self.split)
         drawn = np.sort(np.random.default_rng(0).permutation(len(cases))[:SAMPLE])
         self.methods: dict[str, PALR] = {}
+        self.weights: dict[str, Weights] = {}
         self.parts = {"sample": tuple(cases[i] for i in drawn), "all": cases}
 
     def measure(self, row: Row) -> None:
@@ -143,11 +144,14 @@ class Bench:
             )
         if row.palr is not None and not row.other:
             words += self._palr_told(self._palr(row), cases)
+        if row.id in self.weights:
+            believed = self.weights[row.id].model_dump().items()
+            words.append("weights " + ", ".join(f"{name} {value:.2g}" for name, value in believed if value))
         metrics = of_lists(np.array(listed.lists, dtype=np.int32), self.split).as_metrics()
         return {"words": "; ".join(words), "metrics": metrics}
 
     def _palr_told(self, method: PALR, cases: Sequence[Case]) -> list[str]:
-        """Rates of free lists, weights of the fusion, and where the time goes."""
+        """Rates of free lists, and where the time goes."""
         queries = [case.query for case in cases[:64]]
         marks = [time.perf_counter()]
         scores = method.collab.score(queries)
@@ -169,8 +173,6 @@ class Bench:
             told.append(
                 "of 64 lists " + ", ".join(f"{name} {rate:.1%}" for name, rate in method.rates.as_dict().items())
             )
-        if method.scores_catalogue:
-            told.append("weights " + ", ".join(f"{k} {v:g}" for k, v in method.weights.model_dump().items() if v))
         return told
 
     def _system(self, row: Row) -> System:
@@ -179,11 +181,14 @@ class Bench:
             return System(row.name, row.kind, Reranker(self._retriever(), N, heard=heard).fit(self.split).score)
         if row.palr is not None:
             method = self._palr(row)
+            if method.scores_catalogue:
+                self.weights[row.id] = method.weights
             recommender = Recommender(self._retriever(), method, self.split, n_candidates=N)
             return System(row.name, row.kind, recommender.score_queries)
         if row.other == "profile":
             second = self._model(row.model, row.settings) if row.model else None
             matched = ProfileMatch(self._retriever(), N, second=second).fit(self.split)
+            self.weights[row.id] = matched.weights
             return System(row.name, row.kind, matched.score)
         if row.other == "text":
             return System(row.name, row.kind, _of_candidates(self._texts().score))

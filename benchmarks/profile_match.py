@@ -17,7 +17,7 @@ from tastemaker.methods._palr_profile import Keywords
 from tastemaker.types import FloatArray, Query
 
 CHUNK = 256
-HEARD = ("retriever", "rank", "match")
+HEARD = ("retriever", "rank", "popularity", "match")
 
 
 class ProfileMatch:
@@ -53,4 +53,5 @@ class ProfileMatch:
             row[list(query.history)] = True
         silent = np.zeros(scores.shape, np.float32)
         said = np.stack([silent if self.second is None else self.second.score(queries), silent], axis=1)
-        return features(scores, seen, said, self.keywords.matches([query.history for query in queries]))
+        popularity = np.log1p(self.retriever.item_counts)
+        return features(scores, seen, popularity, said, self.keywords.matches([query.history for query in queries]))

@@ -12,8 +12,8 @@ import numpy as np
 
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import Split
-from tastemaker.methods._palr_fusion import standard
 from tastemaker.methods._palr_profile import Keywords
+from tastemaker.methods._scores import standard
 from tastemaker.types import FloatArray, IntArray, Query
 
 CHUNK = 256

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import torch
 
 from benchmarks import prompts
 from benchmarks.speed import works
+from tastemaker.evaluate.machine import peak_memory
 from tastemaker.llm.encoding import Encoded
 from tastemaker.llm.local import LocalLM
 
@@ -36,7 +36,7 @@ def main(work: str, llm: str) -> None:
         # A batch of timelines: the budget of positions filled to the last.
         torch.set_grad_enabled(True)
         lm.hidden([Encoded([100] * 64, [])] * 32).float().square().mean().backward()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(peak_memory() / 1e9)
 
 
 if __name__ == "__main__":

@@ -115,27 +115,60 @@ def test_users_are_a_share_and_the_same_again():
     assert chosen_users(3, 0.01, 0).shape == (1,)
 
 
-def made_pools(n=400, width=20, *, helpful):
-    """The right item at a random place; the model's feature knows it or knows nothing."""
+def made_pools(n=400, width=20, *, helpful="", against=""):
+    """The right item at a random place; the feature that is named speaks for it or against it, the others are noise."""
     rng = np.random.default_rng(0)
     pools = rng.normal(size=(n, len(FEATURES), width)).astype(np.float32)
     at = rng.integers(width, size=n).astype(np.int32)
     pools[:, 0] -= 0.1 * np.arange(width)
     pools[np.arange(n), 0, at] += 1.0
-    if helpful:
-        pools[np.arange(n), 2, at] += 2.0
-    else:
+    if not helpful and not against:
         pools[:, 1:] = 0
+    for name, shift in ((helpful, 2.0), (against, -2.0)):
+        if name:
+            pools[np.arange(n), FEATURES.index(name), at] += shift
     return pools, at
 
 
 def test_the_fusion_takes_what_helps_and_else_leaves_the_retriever():
-    pools, at = made_pools(helpful=True)
+    pools, at = made_pools(helpful="model")
     best = chosen(pools, at)
     assert best.model > 0
     assert gain(best.score(pools), at) > gain(Weights().score(pools), at)
-    assert chosen(*made_pools(helpful=False)) == Weights()
+    assert chosen(*made_pools()) == Weights()
     assert chosen(pools, at, ("retriever", "rank")).model == 0
+
+
+def test_only_popularity_may_speak_against_an_item():
+    assert chosen(*made_pools(against="popularity")).popularity < -0.5
+    assert chosen(*made_pools(against="told")).told == 0
+
+
+def test_weights_are_the_likeliest_ones_and_of_no_scale():
+    pools, at = made_pools(helpful="model")
+    best = chosen(pools, at, ("retriever", "model"))
+
+    def likelihood(retriever, model):
+        scores = Weights(retriever=retriever, model=model).score(pools).astype(np.float64)
+        return float((scores[np.arange(len(at)), at] - np.log(np.exp(scores).sum(axis=1))).sum())
+
+    top = likelihood(best.retriever, best.model)
+    for apart in (-0.2, 0.2):
+        assert likelihood(best.retriever + apart, best.model) < top
+        assert likelihood(best.retriever, best.model + apart) < top
+    assert likelihood(best.retriever + 1e-3, best.model) == pytest.approx(top, abs=0.1)  # the summit, nearly flat
+    scaled = pools.copy()
+    scaled[:, FEATURES.index("model")] *= 100
+    assert chosen(scaled, at, ("retriever", "model")).model == pytest.approx(best.model / 100, rel=1e-3)
+
+
+def test_shorter_pools_count_for_what_is_in_them():
+    pools, at = made_pools(helpful="model")
+    some = at < 12
+    short = pools[some].copy()
+    short[:, :, 12:] = np.nan
+    ours, cut = chosen(short, at[some]), chosen(pools[some][:, :, :12], at[some])
+    np.testing.assert_allclose(list(ours.model_dump().values()), list(cut.model_dump().values()), atol=1e-3)
 
 
 def test_gain_is_ndcg_and_ties_count_against():
@@ -147,7 +180,9 @@ def test_gain_is_ndcg_and_ties_count_against():
 def test_ranks_leave_out_what_was_seen_and_share_places():
     retrieved = np.array([[5.0, 4.0, 4.0, 1.0]], np.float32)
     seen = np.array([[True, False, False, False]])
-    found = features(retrieved, seen, np.zeros((1, 2, 4), np.float32), np.zeros((1, 4), np.float32))
+    silent = np.zeros((1, 2, 4), np.float32)
+    found = features(retrieved, seen, np.array([4.0, 3.0, 2.0, 1.0], np.float32), silent, silent[:, 0])
+    np.testing.assert_array_equal(found[0, FEATURES.index("popularity")], [4, 3, 2, 1])
     np.testing.assert_allclose(found[0, 1], -np.log1p([0, 0, 0, 2]))
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from tastemaker.evaluate import (
     render_report,
     write_result,
 )
+from tastemaker.evaluate.machine import peak_memory
 from tastemaker.llm.local import best_device, fastest
 from tastemaker.recommend import Recommender
 from tastemaker.serve import opening
@@ -137,8 +136,8 @@ class Demo:
             show_table(("", "recommended", "because"), rows)
         show_line(f"report: {self.out / 'report.html'}")
         show_line(f"recommender: {self.out / MODEL} (tastemaker recommend {self.out} --user ID)")
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        show_line(f"took {time.monotonic() - self.started:,.0f} s and at most {size(used)} of memory")
+        used = size(peak_memory())
+        show_line(f"took {time.monotonic() - self.started:,.0f} s and at most {used} of memory")
 
     def _systems(self) -> list[System]:
         """Baselines, the retriever after the models it is made of, and the method."""

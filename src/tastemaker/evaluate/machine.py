@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def machine() -> str:
     return ", ".join(part for part in parts if part)
 
 
+def peak_memory() -> int:
+    """Bytes: the most memory this process has held since its program began; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):  # no Linux, whose getrusage counts what the starting process held as well
+        return _most_resident()
+
+
 def commit(folder: str | Path = ".") -> str:
     """The commit of the checkout at ``folder``, ``+changes`` after it if its code differs; ``unknown`` without git."""
     head = _git(folder, "rev-parse", "HEAD")
@@ -25,6 +35,14 @@ def commit(folder: str | Path = ".") -> str:
         return "unknown"
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/src", ":/pyproject.toml")
     return f"{head}+changes" if changed else head
+
+
+def _most_resident() -> int:
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _git(folder: str | Path, *arguments: str) -> str:

@@ -48,7 +48,7 @@ class _Saved(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     config: PALRConfig
-    weights: Weights
+    fusion: Weights
     seed: int
     collab: dict[str, Any]
     llm: Base
@@ -208,7 +208,7 @@ class PALR(Method):
         """Adapters as peft saves them, what trains beside them, retriever and profiles; the base model by name."""
         self._require("has nothing to save")
         about, arrays = collab.packed(self.collab)
-        saved = _Saved(config=self.config, weights=self.weights, seed=self.seed, collab=about, llm=Base.of(self.llm))
+        saved = _Saved(config=self.config, fusion=self.weights, seed=self.seed, collab=about, llm=Base.of(self.llm))
         numbers = {item_id: number for number, item_id in enumerate(self.catalogue.items["item_id"])}
         artifacts.save(
             path,
@@ -229,7 +229,7 @@ class PALR(Method):
         about = told(artifact, "palr", _Saved, "PALR")
         retriever = collab.unpacked(about.collab, artifact.arrays("collab"), path)
         method = cls(about.llm.name, retriever, about.config)
-        method.seed, method.weights = about.seed, about.weights
+        method.seed, method.weights = about.seed, about.fusion
         method._load(saved_catalogue(artifact, len(retriever.item_counts)), quiet)
         about.llm.require(method.llm, path)
         attached(method.llm, method.config, method.seed)
@@ -273,7 +273,8 @@ class PALR(Method):
             row[list(query.history)] = True
         told = self.config.profile != "none"
         matches = self.keywords.matches([query.history if told else () for query in queries])
-        return features(self.collab.score(queries), seen, answers, matches)
+        popularity = np.log1p(self.collab.item_counts)
+        return features(self.collab.score(queries), seen, popularity, answers, matches)
 
     def _fused(self, queries: Sequence[Query], progress: Progress) -> list[FloatArray]:
         found: list[FloatArray] = []
@@ -297,5 +298,6 @@ class PALR(Method):
             found = pooled(self._features([case.query for case in cases]), cases, self.config.n)
             pools += found[0]
             places += found[1]
-        told = FEATURES if self.config.profile != "none" else ("retriever", "rank", "model")
+        unprofiled = ("retriever", "rank", "popularity", "model")
+        told = FEATURES if self.config.profile != "none" else unprofiled
         return chosen(np.array(pools, np.float32), np.array(places, np.int32), told) if pools else Weights()
