@@ -4,7 +4,8 @@
     TASTEMAKER_DATA=DIR python -m benchmarks.palr palr-ml1m [--only ROW ...] [--write]
 
 The first command chooses on validation whose lists are re-ranked. Each claim has two tables: ``NAME`` has all rows on a
-random sample of users that is always the same, ``NAME-all`` the rows that are quick enough on all users. Fitted models,
+random sample of users that is always the same, ``NAME-all`` the rows that are quick enough on all users; where a fifth
+of the users was tuned on, ``NAME-inductive`` has the others. Fitted models,
 tuning checkpoints and each row's outcomes are kept under runs/claims, so that a command that was stopped, or given one
 row at a time, goes on where it was.
 """
@@ -25,21 +26,22 @@ import polars as pl
 from benchmarks import kept
 from benchmarks.kept import key
 from benchmarks.palr_retrievers import chosen, fitted, retriever
-from benchmarks.palr_rows import CLAIMS, RETRIEVER, Row
+from benchmarks.palr_rows import CLAIMS, RETRIEVER, Row, untouched
 from benchmarks.profile_match import ProfileMatch
 from benchmarks.rerank import Reranker
 from tastemaker import Recommender, artifacts, evaluate
 from tastemaker.collab.base import CollaborativeModel
-from tastemaker.data import CandidateSet
+from tastemaker.data import CandidateSet, Split
 from tastemaker.data.split import Case
 from tastemaker.data.splits.unseen_items import withheld
 from tastemaker.evaluate import System
 from tastemaker.evaluate.breadth import of_lists
+from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.protocols.palr import Palr
 from tastemaker.methods._palr_fusion import Weights, retrieval_ceiling
 from tastemaker.methods.palr import PALR
 from tastemaker.recommend.text import TextRetriever
-from tastemaker.types import FloatArray, Query
+from tastemaker.types import FloatArray, IntArray, Query
 
 LLM = "smollm2-135m"
 SAMPLE = 2000
@@ -53,32 +55,56 @@ class Bench:
         self.name, self.claim, self.asked, self.folder = name, CLAIMS[name], asked, kept.RUNS / name
         self.split = self.claim.split()
         self.chosen = chosen(self.claim)
-        cases = self.claim.cases(self.split)
-        drawn = np.sort(np.random.default_rng(0).permutation(len(cases))[:SAMPLE])
         self.methods: dict[str, PALR] = {}
         self.weights: dict[str, Weights] = {}
-        self.parts = {"sample": tuple(cases[i] for i in drawn), "all": cases}
+        self.cases = self.split.test
+        n = len(self.cases)
+        self.parts = {"sample": np.sort(np.random.default_rng(0).permutation(n)[:SAMPLE])}
+        if n > SAMPLE:
+            self.parts["all"] = np.arange(n)
+        if self.claim.inductive:
+            self.parts["inductive"] = untouched(self.split)
 
     def measure(self, row: Row) -> None:
-        """Judge the row on each part it belongs to, unless that is done."""
-        system = None
-        for part, cases in self.parts.items():
-            if self.kept(row, part).is_file() or (part == "all" and not (row.everybody and len(cases) > SAMPLE)):
-                continue
-            started = time.monotonic()
-            system = system or self._system(row)
-            split = dataclasses.replace(self.split, test=cases)
-            listed = _Listed(system.score)
-            asked = dataclasses.replace(system, score=listed)
-            judged = evaluate.evaluate(split, [asked], self._protocol, self._lists(cases))
-            note = self._told(row, listed, cases)
-            runs = tuple(run.model_copy(update={"notes": note["words"]}) for run in judged.runs)
-            judged = dataclasses.replace(judged, runs=runs)
-            to = self.kept(row, part)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            artifacts.write_atomic(to.with_suffix(".told"), json.dumps(note).encode())
-            evaluate.write_result(judged, to, self.asked.command(self.name), commit=self.asked.commit)
-            kept.told(f"{self.name}: {row.id} on {part}", started)
+        """Judge the row on all cases, or if that would take too long on the sample, and keep each part; unless done."""
+        parts = {part: places for part, places in self.parts.items() if row.everybody or part == "sample"}
+        if all(self.kept(row, part).is_file() for part in parts):
+            return
+        started = time.monotonic()
+        asked = np.unique(np.concatenate(list(parts.values())))
+        cases = [self.cases[at] for at in asked]
+        system = self._system(row)
+        listed = _Listed(system.score)
+        system = dataclasses.replace(system, score=listed)
+        judged = evaluate.evaluate(self._only(cases), [system], self._protocol, self._lists(cases))
+        notes = self._notes(row, cases)
+        for part, places in parts.items():
+            self._keep(row, part, judged, np.searchsorted(asked, places), listed.lists, notes)
+        kept.told(f"{self.name}: {row.id}", started)
+
+    def _keep(
+        self, row: Row, part: str, judged: Evaluation, at: IntArray, lists: Sequence[IntArray], notes: Sequence[str]
+    ) -> None:
+        cases = [self.cases[place] for place in self.parts[part]]
+        words, metrics = list(notes), dict[str, float]()
+        if not self.claim.unseen:
+            metrics = of_lists(np.array([lists[place] for place in at], dtype=np.int32), self.split).as_metrics()
+        if row == RETRIEVER and not self.claim.unseen:
+            ceiling = retrieval_ceiling(self._retriever(), cases, N)
+            words.append(f"HR@{N} is {ceiling:.4f}, the ceiling of what re-ranks it")
+        told = "; ".join(words)
+        number = pl.Series(np.arange(len(at)), dtype=judged.outcomes["case"].dtype)
+        outcomes = judged.outcomes.filter(pl.col("case").is_in(at.tolist()))
+        own = dataclasses.replace(
+            judged,
+            outcomes=outcomes.with_columns(pl.col("case").replace_strict(at.tolist(), number)),
+            data_hash=self._only(cases).hash,
+            runs=tuple(run.model_copy(update={"notes": told}) for run in judged.runs),
+        )
+        to = self.kept(row, part)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        artifacts.write_atomic(to.with_suffix(".told"), json.dumps({"words": told, "metrics": metrics}).encode())
+        evaluate.write_result(own, to, self.asked.command(self.name), commit=self.asked.commit)
 
     def kept(self, row: Row, part: str) -> Path:
         """Where the row's outcomes are, or will be."""
@@ -109,7 +135,7 @@ class Bench:
             )
             to = kept.write(
                 whole,
-                Path("results") / f"{self.name}{'' if part == 'sample' else '-all'}.json",
+                Path("results") / f"{self.name}{'' if part == 'sample' else f'-{part}'}.json",
                 self.asked,
                 self.name,
                 [(row.name, self.kept(row, part)) for row in there],
@@ -133,22 +159,18 @@ class Bench:
         positives = np.array([case.positive for case in cases], dtype=np.int32)
         return CandidateSet(np.tile(pool, (1, len(cases), 1)), positives, 0, "all withheld items, by number")
 
-    def _told(self, row: Row, listed: _Listed, cases: Sequence[Case]) -> dict[str, Any]:
-        """The row's note, with what only lists or the whole of them can say."""
+    def _only(self, cases: Sequence[Case]) -> Split:
+        return dataclasses.replace(self.split, test=tuple(cases))
+
+    def _notes(self, row: Row, cases: Sequence[Case]) -> list[str]:
+        """What is known of the row beforehand, and what was found while it was measured."""
         words = [row.note] if row.note else []
-        if self.claim.unseen:
-            return {"words": "; ".join(words), "metrics": {}}
-        if row == RETRIEVER:
-            words.append(
-                f"HR@{N} is {retrieval_ceiling(self._retriever(), cases, N):.4f}, the ceiling of what re-ranks it"
-            )
-        if row.palr is not None and not row.other:
+        if row.palr is not None and not row.other and not self.claim.unseen:
             words += self._palr_told(self._palr(row), cases)
         if row.id in self.weights:
             believed = self.weights[row.id].model_dump().items()
             words.append("weights " + ", ".join(f"{name} {value:.2g}" for name, value in believed if value))
-        metrics = of_lists(np.array(listed.lists, dtype=np.int32), self.split).as_metrics()
-        return {"words": "; ".join(words), "metrics": metrics}
+        return words
 
     def _palr_told(self, method: PALR, cases: Sequence[Case]) -> list[str]:
         """Rates of free lists, and where the time goes."""

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from benchmarks.kept import slug
 from tastemaker.data import Dataset, Split, load_dataset
-from tastemaker.data.split import Case
 from tastemaker.evaluate.result import Published
 from tastemaker.evaluate.system import Kind
 from tastemaker.methods._palr_tasks import chosen_users
+from tastemaker.types import IntArray
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ class Claim:
     palr: Mapping[str, Any]
     """Settings of all its PALR rows."""
     published: tuple[Published, ...] = ()
-    cases: Callable[[Split], tuple[Case, ...]] = lambda split: split.test
     chosen: str = ""
     """Which claim's validation the retriever was chosen on; empty where there is one only."""
+    inductive: bool = False
+    """Whether a fifth of the users was tuned on, so that the others have a table of their own."""
     unseen: bool = False
     """Whether the withheld items are ranked against one another instead of the whole catalogue."""
 
@@ -111,11 +113,11 @@ def counted(data: Dataset, users: int, items: int, interactions: int) -> Dataset
     return data
 
 
-def untouched(split: Split) -> tuple[Case, ...]:
-    """The test cases of users who were not tuned on, when a fifth of them was."""
+def untouched(split: Split) -> IntArray:
+    """The numbers of the test cases of users who were not tuned on, when a fifth of them was."""
     users = split.train["user"].unique(maintain_order=True).to_numpy()
     tuned = set(users[chosen_users(len(users), 0.2, 0)].tolist())
-    return tuple(case for case in split.test if case.query.user not in tuned)
+    return np.array([at for at, case in enumerate(split.test) if case.query.user not in tuned], dtype=np.int32)
 
 
 PUBLISHED = {
@@ -187,9 +189,8 @@ ABLATIONS = (
     Row("PALR (not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
-FIFTH = Row("PALR (tuned on a fifth of the users)", "llm", palr={"user_share": 0.2})
-FIFTH_LONGER = Row(FIFTH.name, "llm", palr={"user_share": 0.2, "epochs": 5.0})
-FIFTH_ALONE = Row("PALR (a fifth of the users, not fused)", "llm", palr={"user_share": 0.2, "fusion": False})
+FIFTH = "PALR (tuned on a fifth of the users)"
+FIFTH_LONGER = Row(FIFTH, "llm", palr={"user_share": 0.2, "epochs": 5.0})
 
 
 def table(other: Row, default: Row = DEFAULT) -> tuple[Row, ...]:
@@ -227,21 +228,13 @@ CLAIMS = {
     ),
     "palr-beauty": Claim(
         lambda: beauty().split("leave-one-out"), BEAUTY,
-        table(second(**LARGE["sasrec"]), dataclasses.replace(DEFAULT, name=FIFTH.name)), FIFTH.name,
-        {**WARES, "user_share": 0.2}, published("beauty"), chosen="palr-beauty",
+        table(second(**LARGE["sasrec"]), dataclasses.replace(DEFAULT, name=FIFTH)), FIFTH,
+        {**WARES, "user_share": 0.2}, published("beauty"), chosen="palr-beauty", inductive=True,
     ),
-    "palr-beauty-inductive": Claim(
-        lambda: beauty().split("leave-one-out"), BEAUTY,
-        (
-            *BASELINES[:3], RETRIEVER, MATCHED, second(**LARGE["sasrec"]), RERANKED, FIFTH, heard_by(FIFTH),
-            FIFTH_ALONE,
-        ),
-        FIFTH.name, WARES, published("beauty"), cases=untouched, chosen="palr-beauty",
-    ),
-    "palr-ml1m-inductive": Claim(
+    "palr-ml1m-fifth": Claim(
         lambda: ml1m().split("leave-one-out"), ML1M,
-        (RETRIEVER, MATCHED, second(), RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER), DEFAULT, heard_by(DEFAULT)),
-        FIFTH.name, FILMS, cases=untouched, chosen="palr-ml1m",
+        (RETRIEVER, MATCHED, second(), RERANKED, FIFTH_LONGER, heard_by(FIFTH_LONGER)),
+        FIFTH, FILMS, published("ml1m"), chosen="palr-ml1m", inductive=True,
     ),
     "palr-ml1m-unseen": Claim(
         lambda: ml1m().split("unseen-items"), (Retriever(("sasrec",)),),

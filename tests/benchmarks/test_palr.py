@@ -68,6 +68,24 @@ def test_rows_are_kept_and_both_tables_written(bench: palr.Bench, monkeypatch: p
     assert whole.metrics[-2:] == ("coverage@10", "novelty@10")
 
 
+def test_a_part_is_what_the_same_cases_would_have_got_by_themselves(
+    bench: palr.Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(palr.CLAIMS, "films", dataclasses.replace(bench.claim, inductive=True))
+    inductive = palr.Bench("films", palr.line([]))
+    row = inductive.claim.rows[0]
+    inductive.measure(row)
+    for part, places in inductive.parts.items():
+        found = evaluate.read_evaluation(inductive.kept(row, part))
+        cases = tuple(bench.split.test[at] for at in places)
+        alone = evaluate.evaluate(
+            dataclasses.replace(bench.split, test=cases), [inductive._system(row)], inductive._protocol
+        )
+        assert found.outcomes.equals(alone.outcomes)
+        assert found.data_hash == alone.data_hash
+        assert (found.n, found.rows[0].metrics) == (len(places), alone.rows[0].metrics)
+
+
 def test_the_profile_alone_is_palr_with_a_silent_language_model(bench: palr.Bench) -> None:
     queries = [case.query for case in bench.split.test[:6]]
     alone = ProfileMatch(bench._retriever(), 12).fit(bench.split)
@@ -122,8 +140,8 @@ def test_another_model_may_speak_in_the_language_model_s_place(bench: palr.Bench
 
 
 def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
-    assert bench.parts["sample"] == palr.Bench("films", palr.line([])).parts["sample"]
-    users = {case.query.user for case in untouched(bench.split)}
+    np.testing.assert_array_equal(bench.parts["sample"], palr.Bench("films", palr.line([])).parts["sample"])
+    users = {bench.split.test[at].query.user for at in untouched(bench.split)}
     assert len(users) == 38  # of 48, a fifth was tuned on
 
 
