@@ -42,8 +42,8 @@ TARGETS = {
     "an epoch of SASRec, RecBole, ML-1M": 3.0,
     "full-catalogue HR and NDCG, ML-1M": 3.0,
     "a target after the first, share of the first": 0.15,
-    "scoring": 1.5,
-    "tuning, memory": 4.0,
+    "scoring, at the default budget": 1.5,
+    "tuning, at the default budget": 4.0,
 }
 """What we set out to reach; shown beside what was reached."""
 SHORT = "short form"
@@ -153,12 +153,13 @@ def _machine(asked: argparse.Namespace) -> list[Row]:
 
 
 def _memory(asked: argparse.Namespace) -> list[Row]:
-    named = {"scoring": "scoring", "tuning": "tuning, memory"}
     return [
         Row(
-            system=name, kind="most memory, GB", metrics={"ours": memory.peak(work, asked.llm), "target": TARGETS[name]}
+            system=name,
+            kind="most memory, GB",
+            metrics={"ours": memory.peak(name.partition(",")[0], asked.llm), "target": TARGETS[name]},
         )
-        for work, name in named.items()
+        for name in ("scoring, at the default budget", "tuning, at the default budget")
     ]
 
 

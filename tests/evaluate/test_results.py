@@ -152,6 +152,24 @@ def test_several_results_have_a_line_for_each_metric_that_was_tested(folder: Pat
         fill_readme("<!-- results:yes steps -->\nold\n<!-- /results -->", folder / "results")
 
 
+def test_several_measurements_stand_side_by_side_where_targets_were_set(tmp_path: Path) -> None:
+    plain = {"protocol": "speed", "command": "x", "commit": "c0ffee", "data_hash": "d", "n": 1, "machine": "m"}
+    plain |= {"metrics": ["ratio", "target", "ours"], "seconds": 1.0}
+    choosing = {"system": "choosing", "kind": "naive", "metrics": {"ratio": 3.0, "target": 5.5, "ours": 7.0}}
+    memory = {"system": "scoring", "kind": "memory", "metrics": {"ours": 1.8, "target": 1.5}}
+    aimless = {"system": "else", "kind": "naive", "metrics": {"ratio": 2.0}}
+    for name, rows in (("a", [choosing, aimless]), ("b", [memory])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(plain | {"name": name, "rows": rows}))
+    assert fill_readme("<!-- results:a b -->\n<!-- /results -->", tmp_path).splitlines()[1:-1] == [
+        "| | target | [a](RESULTS.md#a) | [b](RESULTS.md#b) |",
+        "|---|---:|---:|---:|",
+        "| *naive* | | | |",
+        "| choosing | 5.500 | 3.000 | – |",
+        "| *memory* | | | |",
+        "| scoring | 1.500 | – | 1.800 |",
+    ]
+
+
 def test_a_marker_without_its_result_is_told(folder: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.json: is asked for"):
         fill_readme("<!-- results:gone -->\n<!-- /results -->", folder / "results")

@@ -30,7 +30,8 @@ def results_md(results_dir: str | Path) -> str:
 def fill_readme(text: str, results_dir: str | Path) -> str:
     """The text with what stands between ``<!-- results:NAME -->`` and ``<!-- /results -->`` written anew.
 
-    One name is that result's table; several, with blanks between them, are a table with a line for each of them.
+    One name is that result's table; several, with blanks between them, are a table with a line for each of them, or
+    with a column for each where nothing was tested but targets were set.
     """
 
     def one(name: str) -> Result:
@@ -41,7 +42,9 @@ def fill_readme(text: str, results_dir: str | Path) -> str:
 
     def fragment(match: re.Match[str]) -> str:
         results = [one(name) for name in match[2].split()]
-        return match[1] + (_fragment(results[0]) if len(results) == 1 else _summary(results)) + match[3]
+        targets = any("target" in result.columns for result in results)
+        several = _side_by_side if targets else _summary
+        return match[1] + (_fragment(results[0]) if len(results) == 1 else several(results)) + match[3]
 
     return _MARKED.sub(fragment, text)
 
@@ -104,6 +107,26 @@ def _summary(results: Sequence[Result]) -> str:
             name = f"[{result.name}](RESULTS.md#{result.name})" if pair is pairs[0] else ""
             lines.append("| " + " | ".join([name, *cells, wording.p_value(pair.p_holm)]) + " |")
     return "\n".join([*lines, ""])
+
+
+def _side_by_side(results: Sequence[Result]) -> str:
+    """All that has a target, in a line each: the target, then what every result has of it."""
+    aims = {(row.kind, row.system): row.metrics["target"] for r in results for row in r.rows if "target" in row.metrics}
+    named = " | ".join(f"[{result.name}](RESULTS.md#{result.name})" for result in results)
+    lines = [f"| | target | {named} |", "|---|" + "---:|" * (1 + len(results))]
+    for kind in dict.fromkeys(kind for kind, _ in aims):
+        lines.append(f"| *{wording.kind_title(kind)}* |" + " |" * (1 + len(results)))
+        for system, aim in ((system, aim) for (of, system), aim in aims.items() if of == kind):
+            cells = [wording.number(aim), *(_figure(result, system) for result in results)]
+            lines.append("| " + " | ".join([_escaped(system), *cells]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _figure(result: Result, system: str) -> str:
+    """The first of the columns that the row has, which is what its target is about."""
+    found = (row.metrics for row in result.rows if row.system == system)
+    named = ((metrics, name) for metrics in found for name in result.columns if name in metrics and name != "target")
+    return next((wording.number(metrics[name]) for metrics, name in named), wording.DASH)
 
 
 def _best_of(result: Result, kind: str, metric: str) -> str:
