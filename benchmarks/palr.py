@@ -22,9 +22,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks import kept
-from benchmarks.kept import key
+from benchmarks.kept import key, slug
 from benchmarks.palr_retrievers import chosen, fitted, retriever
 from benchmarks.palr_rows import CLAIMS, RETRIEVER, Row, untouched
 from benchmarks.profile_match import ProfileMatch
@@ -38,12 +40,15 @@ from tastemaker.evaluate import System
 from tastemaker.evaluate.breadth import of_lists
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.protocols.palr import Palr
+from tastemaker.llm import zoo
 from tastemaker.methods._palr_fusion import Weights, retrieval_ceiling
 from tastemaker.methods.palr import PALR
 from tastemaker.recommend.text import TextRetriever
 from tastemaker.types import FloatArray, IntArray, Query
 
 LLM = "smollm2-135m"
+FUSION = "conditional logit over the proposed"
+"""How rows that fuse do so: they are measured anew when it changes."""
 SAMPLE = 2000
 N = 50
 
@@ -109,6 +114,8 @@ class Bench:
     def kept(self, row: Row, part: str) -> Path:
         """Where the row's outcomes are, or will be."""
         facts = [dataclasses.asdict(row), dict(self.claim.palr), dataclasses.asdict(self.chosen), self.split.hash]
+        if row.other == "profile" or (row.palr is not None and row.other != "lightgbm"):
+            facts.append(FUSION)
         return self.folder / "rows" / f"{row.id}-{part}-{key(facts)}.json"
 
     def there(self, row: Row) -> bool:
@@ -165,7 +172,7 @@ class Bench:
     def _notes(self, row: Row, cases: Sequence[Case]) -> list[str]:
         """What is known of the row beforehand, and what was found while it was measured."""
         words = [row.note] if row.note else []
-        if row.palr is not None and not row.other and not self.claim.unseen:
+        if row.palr is not None and row.other != "lightgbm" and not self.claim.unseen:
             words += self._palr_told(self._palr(row), cases)
         if row.id in self.weights:
             believed = self.weights[row.id].model_dump().items()
@@ -226,11 +233,12 @@ class Bench:
 
     def _palr(self, row: Row) -> PALR:
         settings = {**self.claim.palr, **(row.palr or {})}
-        if (own := key([settings, row.seed])) not in self.methods:
+        raw = row.other == "untrained"
+        if (own := key([settings, row.seed, raw])) not in self.methods:
             # Fusion comes after tuning: one checkpoint serves the rows with and without it.
             facts = [{k: v for k, v in settings.items() if k != "fusion"}, self.split.hash, row.seed]
-            facts += [dataclasses.asdict(self.chosen)]
-            method = PALR(LLM, self._retriever(), **settings)
+            facts += [dataclasses.asdict(self.chosen), *(["untrained"] if raw else [])]
+            method = PALR(untrained() if raw else LLM, self._retriever(), **settings)
             method.tune(self.split, seed=row.seed, run_dir=kept.RUNS / "tuning" / key(facts), progress=kept.progress)
             self.methods = {own: method}  # one language model in memory at a time
         return self.methods[own]
@@ -242,6 +250,18 @@ class Bench:
         genres = items["genres"].list.join(", ") if "genres" in items.columns else pl.Series([""] * items.height)
         texts = [f"{title}. {of or ''}" for title, of in zip(self.split.dataset.titles, genres, strict=True)]
         return TextRetriever(SentenceEncoder.load().encode(texts))
+
+
+def untrained() -> str:
+    """The directory of a language model like `LLM` whose weights are as they are drawn before it reads anything."""
+    path = kept.RUNS / "untrained" / slug(LLM)
+    if not (path / "tokenizer_config.json").is_file():
+        origin = zoo.resolve(LLM, kept.progress)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(origin)).save_pretrained(path)
+        AutoTokenizer.from_pretrained(origin).save_pretrained(path)
+    return str(path)
 
 
 class _Listed:

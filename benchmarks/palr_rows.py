@@ -31,7 +31,7 @@ class Row:
     settings: Mapping[str, Any] = field(default_factory=dict)
     palr: Mapping[str, Any] | None = None
     other: str = ""
-    """``lightgbm``, ``profile`` or ``text``."""
+    """``lightgbm``, ``profile``, ``text``, or ``untrained`` for PALR over a language model that has read nothing."""
     everybody: bool = True
     """Whether it is quick enough to be judged on all users."""
     seed: int = 0
@@ -156,6 +156,15 @@ def second(**settings: Any) -> Row:
 DEFAULT = Row("PALR (default)", "llm", palr={}, note="timeline, profile and retriever, weights chosen on validation")
 
 
+UNTRAINED = Row(
+    "PALR, layers not pretrained",
+    "collaborative",
+    palr={},
+    other="untrained",
+    note="the same network, tuning and fusion; weights as they are drawn before a language model reads anything",
+)
+
+
 def heard_by(row: Row) -> Row:
     """LightGBM with what that PALR's language model says of each item among its features."""
     note = "the same re-ranker with the timeline's two scores among its features"
@@ -195,7 +204,18 @@ FIFTH_LONGER = Row(FIFTH, "llm", palr={"user_share": 0.2, "epochs": 5.0})
 
 def table(other: Row, default: Row = DEFAULT) -> tuple[Row, ...]:
     """All rows of a claim, ``other`` the second opinion that is no language model's."""
-    return (*BASELINES, RETRIEVER, MATCHED, other, RERANKED, default, heard_by(default), *ABLATIONS, *PROMPTED)
+    return (
+        *BASELINES,
+        RETRIEVER,
+        MATCHED,
+        other,
+        RERANKED,
+        UNTRAINED,
+        default,
+        heard_by(default),
+        *ABLATIONS,
+        *PROMPTED,
+    )
 
 
 LARGE = {"sasrec": {"embedding_size": 128, "max_history": 100}}

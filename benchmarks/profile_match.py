@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.rerank import on_top
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import Split
 from tastemaker.methods._palr_fusion import Weights, chosen, features, pooled
@@ -40,10 +41,15 @@ class ProfileMatch:
         return self
 
     def score(self, queries: Sequence[Query]) -> list[FloatArray]:
-        """One array over the catalogue per query."""
+        """One array over the catalogue per query: the proposed in the new order, the others below in the old."""
         found: list[FloatArray] = []
         for start in range(0, len(queries), CHUNK):
-            found += list(self.weights.score(self._features(queries[start : start + CHUNK])))
+            some = queries[start : start + CHUNK]
+            for query, table in zip(some, self._features(some), strict=True):
+                unseen = table[0].copy()
+                unseen[list(query.history)] = -np.inf
+                pool = np.argsort(-unseen, kind="stable")[: self.n].astype(np.int32)
+                found.append(on_top(table[0], pool, self.weights.score(table)[pool]))
         return found
 
     def _features(self, queries: Sequence[Query]) -> FloatArray:

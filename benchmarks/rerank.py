@@ -31,6 +31,14 @@ SETTINGS = {
 }
 
 
+def on_top(retrieved: FloatArray, pool: IntArray, scores: FloatArray) -> FloatArray:
+    """``[item]``: the pool first, in the order of its own scores, everything else below as it was retrieved."""
+    found: FloatArray = -1.0 - np.argsort(np.argsort(-retrieved, kind="stable"), kind="stable").astype(np.float32)
+    order = pool[np.argsort(-scores, kind="stable")]
+    found[order] = len(order) - np.arange(len(order), dtype=np.float32)
+    return found
+
+
 class Reranker:
     """LambdaMART over the ``n`` items the retriever proposes, learned on validation, where PALR's fusion is chosen."""
 
@@ -76,10 +84,7 @@ class Reranker:
             scores = self.retriever.score(some)
             pools, tables = self._tables(some, scores)
             for row, pool, table in zip(scores, pools, tables, strict=True):
-                below = -1.0 - np.argsort(np.argsort(-row, kind="stable"), kind="stable").astype(np.float32)
-                order = pool[np.argsort(-self.booster.predict(table), kind="stable")]
-                below[order] = len(order) - np.arange(len(order), dtype=np.float32)
-                found.append(below)
+                found.append(on_top(row, pool, self.booster.predict(table)))
         return found
 
     def _tables(

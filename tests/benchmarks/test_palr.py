@@ -10,14 +10,28 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from benchmarks import palr
 from benchmarks import palr_retrievers as retrievers
-from benchmarks.palr_rows import CLAIMS, MATCHED, Claim, Retriever, beauty, heard_by, ml1m, published, untouched
+from benchmarks.palr_rows import (
+    CLAIMS,
+    MATCHED,
+    UNTRAINED,
+    Claim,
+    Retriever,
+    beauty,
+    heard_by,
+    ml1m,
+    published,
+    untouched,
+)
 from benchmarks.profile_match import ProfileMatch
 from benchmarks.rerank import Reranker
-from tastemaker import evaluate
+from tastemaker import Recommender, evaluate
 from tastemaker.collab.base import CollaborativeModel
+from tastemaker.llm.local import LocalLM
 from tastemaker.methods._palr_fusion import Weights
 from tastemaker.methods._scores import standard
 from tastemaker.testing.methods import chains, write_lm
@@ -92,8 +106,26 @@ def test_the_profile_alone_is_palr_with_a_silent_language_model(bench: palr.Benc
     method = bench._palr(bench.claim.rows[3])
     method.weights = Weights(retriever=1, rank=0.2, match=2)
     alone.weights = method.weights
-    for row, other in zip(alone.score(queries), method.score(queries), strict=True):
-        np.testing.assert_allclose(row, other, atol=1e-5)
+    ranked = Recommender(bench._retriever(), method, bench.split, n_candidates=12).score_queries(queries)
+    for row, other, query in zip(alone.score(queries), ranked, queries, strict=True):
+        unseen = np.setdiff1d(np.arange(len(row)), query.history)
+        np.testing.assert_array_equal(*(unseen[np.argsort(-one[unseen], kind="stable")] for one in (row, other)))
+
+
+def test_the_control_is_the_same_network_that_has_read_nothing(bench: palr.Bench) -> None:
+    read = AutoModelForCausalLM.from_pretrained(palr.LLM)
+    read.get_input_embeddings().weight.data += 1  # as it never is before reading
+    read.save_pretrained(palr.LLM)
+    control = dataclasses.replace(UNTRAINED, palr={**QUICK, "n": 12})
+    method, other = bench._palr(control), bench._palr(bench.claim.rows[3])
+    assert method.config == other.config
+    assert method.llm.fingerprint != other.llm.fingerprint
+    assert bench.kept(control, "all") != bench.kept(bench.claim.rows[3], "all")
+    first, second = (LocalLM.load(palr.untrained(), dtype="float32").model.state_dict() for _ in range(2))
+    pretrained = LocalLM.load(palr.LLM, dtype="float32").model.state_dict()
+    assert {name: value.shape for name, value in first.items()} == {n: v.shape for n, v in pretrained.items()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["model.embed_tokens.weight"], pretrained["model.embed_tokens.weight"])
 
 
 def test_a_reranker_hears_the_language_model_of_the_row_it_is_named_after(bench: palr.Bench) -> None:
@@ -135,8 +167,12 @@ def test_another_model_may_speak_in_the_language_model_s_place(bench: palr.Bench
         one.fit(bench.split)
         one.weights = Weights(retriever=1, match=2)
     both.weights = Weights(retriever=1, match=2, model=3)
-    for row, other, more in zip(alone.score(queries), both.score(queries), popular.score(queries), strict=True):
-        np.testing.assert_allclose(row + 3 * more, other, atol=1e-4)
+    less, more = alone._features(queries), both._features(queries)
+    for row, other, said in zip(less, more, popular.score(queries), strict=True):
+        np.testing.assert_allclose(alone.weights.score(row) + 3 * said, both.weights.score(other), atol=1e-4)
+    for scores, query in zip(both.score(queries), queries, strict=True):
+        assert (scores > 0).sum() == 12
+        assert (scores[list(query.history)] < 0).all()
 
 
 def test_the_sample_is_always_the_same(bench: palr.Bench) -> None:
