@@ -11,6 +11,8 @@ import yaml
 from shell import tastemaker
 
 from tastemaker import Recommender
+from tastemaker.cli._configured import configured
+from tastemaker.config import write_config
 
 LOO = ("-o", "split.k_core=0")
 
@@ -118,6 +120,14 @@ def test_a_run_is_repeated_from_its_config(counted: Path, data: Path, tmp_path: 
     assert config(tmp_path / "varied")["settings"] == {"recency": 0.8, "window": 2}
     tastemaker("train", "popularity", "--config", counted / "config.yaml", "--out", tmp_path / "other").ok()
     assert config(tmp_path / "other")["settings"] == {"half_life_days": None}
+
+
+def test_varying_one_setting_of_a_group_leaves_the_others(tmp_path: Path) -> None:
+    given = ["settings.sasrec.embedding_size=128", "settings.gru4rec.epochs=3"]
+    first = configured(None, {"train": "ensemble"}, given)
+    write_config(tmp_path / "config.yaml", first)
+    varied = configured(tmp_path / "config.yaml", {}, ["settings.sasrec.epochs=2"])
+    assert varied.settings["settings"] == {"sasrec": {"embedding_size": 128, "epochs": 2}, "gru4rec": {"epochs": 3}}
 
 
 def test_a_config_is_bound_to_its_data(counted: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tastemaker.collab import GRU4Rec, SASRec, _losses, models
+from tastemaker.collab import GRU4Rec, SASRec, _batched, _losses, models
 from tastemaker.collab._embedding import cooccurrence_vectors
 from tastemaker.collab._losses import catalogue_cross_entropy, dropout, sampled_binary
 from tastemaker.collab._sequence import SequenceModel
@@ -20,7 +21,7 @@ from tastemaker.collab._stopping import Keeper
 from tastemaker.collab._windows import Windows
 from tastemaker.errors import ConfigError, TrainingError
 from tastemaker.testing.collab import asked, checkerboard, hand_split, split_of
-from tastemaker.types import Item, Query
+from tastemaker.types import FloatArray, Item, Query
 
 NEURAL = [name for name in models.names() if issubclass(models.get(name), SequenceModel)]
 
@@ -214,3 +215,19 @@ def test_filters_must_fit_into_the_window() -> None:
 def test_heads_must_divide_the_size() -> None:
     with pytest.raises(ConfigError, match="embedding_size=10 must be a multiple of n_heads=4"):
         SASRec(embedding_size=10, n_heads=4)
+
+
+def test_validation_scores_a_batch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = checkerboard()
+    model = SASRec(epochs=1, embedding_size=8).fit(split)
+    whole, sizes, score = model.validate(split.valid), list[int](), model.score
+
+    def counted(queries: Sequence[Query]) -> FloatArray:
+        sizes.append(len(queries))
+        return score(queries)
+
+    monkeypatch.setattr(_batched, "BATCH", 2)
+    monkeypatch.setattr(model, "score", counted)
+    np.testing.assert_allclose(model.validate(split.valid), whole, atol=1e-6)
+    assert max(sizes) <= 2
+    assert sum(sizes) == len(split.valid)

@@ -239,3 +239,30 @@ def test_any_file_is_a_dataset_or_a_data_error(
         assert isinstance(data, Dataset)
         assert data.n_interactions == data.interactions.drop_nulls(["user", "item"]).height > 0
         assert data.hash
+
+
+@pytest.mark.parametrize(("name", "separator"), [("q.csv", ","), ("q.tsv", "\t")])
+def test_a_stray_quote_costs_its_own_line_and_no_other(tmp_path: Path, name: str, separator: str) -> None:
+    rows = [["user_id", "item_id", "title"], *([f"u{n % 9}", f"i{n}", f"Film {n}"] for n in range(2000))]
+    rows[11][2] = '"Unfinished'
+    rows[900][2] = '"In two\nlines"'
+    rows[1500][2] = '"Well quoted"'
+    skipped: list[BadRow] = []
+    text = "\n".join(separator.join(row) for row in rows) + "\n"
+    data = load_dataset(table(tmp_path, text, name), on_bad="skip", report=skipped.append)
+    assert data.n_interactions == 1999
+    assert [bad.line for bad in skipped] == [12]
+    assert {"In two\nlines", "Well quoted"} <= set(data.titles)
+    with pytest.raises(DataError, match=f"{name}:12: is not well-formed CSV"):
+        load_dataset(tmp_path / name)
+
+
+def test_a_first_line_that_is_no_json_is_left_out_like_any_other(tmp_path: Path) -> None:
+    good = '{"user_id": "u", "item_id": "a"}'
+    file = table(tmp_path, f"not json\n{good}\n", "rows.jsonl")
+    assert load_dataset(file, on_bad="skip").n_interactions == 1
+    with pytest.raises(DataError, match=r"rows\.jsonl:1: is not JSON"):
+        load_dataset(file)
+    wide = "".join(json.dumps({"user_id": "u", "item_id": "a", f"key{n}": 1}) + "\n" for n in range(2000))
+    with pytest.raises(DataError, match=r"rows\.jsonl:999: has more than 1,000 different keys"):
+        load_dataset(table(tmp_path, wide, "rows.jsonl"))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tastemaker import artifacts
 from tastemaker.data import Dataset
 from tastemaker.errors import ArtifactError, DataError, UsageError
 
@@ -210,3 +211,20 @@ def test_a_saved_dataset_whose_tables_do_not_fit_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(ArtifactError, match="not those of the dataset"):
         Dataset.load(tmp_path / "e")
+
+
+def test_who_lost_every_row_is_no_obstacle_to_saving(tmp_path: Path) -> None:
+    small().filter(min_rating=4).save(tmp_path / "some")
+    fewer = small().filter(min_rating=5)
+    fewer.save(tmp_path / "few")
+    loaded = Dataset.load(tmp_path / "few")
+    assert loaded.hash == fewer.hash
+    assert loaded.arrivals == fewer.arrivals
+
+
+def test_many_users_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "_MAX_JSON", 2000)
+    rows = pl.DataFrame({"user_id": [f"u{n}" for n in range(1000)], "item_id": ["a"] * 1000})
+    many = Dataset.from_frames(rows, name="many")
+    many.save(tmp_path / "many")
+    assert Dataset.load(tmp_path / "many").arrivals == many.arrivals

@@ -319,3 +319,43 @@ def test_a_named_dataset_is_found_in_the_data_folder(tmp_path: Path, monkeypatch
     data.save(tmp_path / "saved")
     assert load_dataset(tmp_path / "saved").hash == data.hash
     assert load_dataset(str(tmp_path / "ml-100k")).hash == data.hash
+
+
+def test_what_only_later_objects_say_is_read_too(tmp_path: Path) -> None:
+    rows = [
+        {"user_id": "u", "item_id": "a"},
+        {"user_id": "u", "item_id": "b", "rating": 5, "time": 100},
+        {"user_id": "u", "item_id": "c", "rating": 1, "time": 50},
+    ]
+    (tmp_path / "interactions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = [{"item_id": "a", "title": "A"}, {"item_id": "b", "title": "B", "genres": ["Drama"], "year": 1999}]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in items))
+    data = load_dataset(tmp_path)
+    assert sorted(data.interactions.select("time", "rating").rows(), key=str) == [(100, 5.0), (50, 1.0), (None, None)]
+    assert data.items.select("genres", "year").rows()[:2] == [(None, None), (["Drama"], 1999)]
+
+
+def test_whole_ids_that_became_floats_are_the_ids_they_were(tmp_path: Path) -> None:
+    rows = {"user_id": [1.0, 1.0, 2.0, None], "item_id": [7.0, 8.0, 1e15, 7.0], "rating": [3.5, 4.0, 5.0, 1.0]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "interactions.parquet")
+    items = {"item_id": [7, 8], "title": ["Alien", "Heat"], "price": [1.5, 2.0]}
+    pl.DataFrame(items).write_parquet(tmp_path / "items.parquet")
+    data = load_dataset(tmp_path, on_bad="skip")
+    assert data.items["item_id"].to_list() == ["7", "8", "1000000000000000"]
+    assert list(data.titles)[:2] == ["Alien", "Heat"]
+    assert data.items["price"].to_list()[:2] == ["1.5", "2.0"]
+    assert data.users["user_id"].to_list() == ["1", "2"]
+    assert data.interactions["rating"].to_list() == [3.5, 4.0, 5.0]
+
+
+def test_a_column_may_be_named_for_another_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,title\nu,Alien\nu,Heat\n")
+    data = load_dataset(tmp_path / "a.csv", columns={"item_id": "title"})
+    assert data.items["item_id"].to_list() == ["Alien", "Heat"]
+
+
+def test_an_option_that_a_reader_does_not_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="ml-100k has no option 'min_rating'"):
+        load_dataset("ml-100k", official_100k(tmp_path / "a"), min_rating=4)
+    with pytest.raises(ConfigError, match="ml-100k has no option 'name'"):
+        load_dataset("ml-100k", tmp_path / "a", name="x")

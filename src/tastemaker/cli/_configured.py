@@ -27,7 +27,7 @@ def configured(file: Path | None, given: Mapping[str, Any], overrides: Iterable[
     run |= {key: said[key] for key in ("train", "llm", "seed") if key in said}
     if base and run["train"] != base["train"]:
         run["settings"] = {}
-    run["settings"] = {**run["settings"], **settings}
+    run["settings"] = _over(run["settings"], settings)
     run["data"] = _data(run["data"], said, groups)
     if run["train"] in collab.models.names():
         for name in ("llm", "collab"):
@@ -51,15 +51,25 @@ def _data(data: dict[str, Any], said: Mapping[str, Any], groups: Mapping[str, An
         data = {**data, "split": said["split"], "settings": {}}
     if "path" in said:
         data = {**data, "path": str(said["path"])}
-    data = {**data, "settings": {**data.get("settings", {}), **groups["split"]}}
-    data = {**data, "options": {**data.get("options", {}), **groups["data"]}}
+    data = {**data, "settings": _over(data.get("settings", {}), groups["split"])}
+    data = {**data, "options": _over(data.get("options", {}), groups["data"])}
     return {**data, "hash": None} if changed else data
 
 
 def _collab(model: dict[str, Any], said: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     if "collab" in said and said["collab"] != model["name"]:
         model = {"name": said["collab"], "settings": {}}
-    return {**model, "settings": {**model["settings"], **settings}}
+    return {**model, "settings": _over(model["settings"], settings)}
+
+
+def _over(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The new settings laid over the old, group by group."""
+
+    def one(name: str, value: Any) -> Any:
+        groups = isinstance(value, Mapping) and isinstance(old.get(name), Mapping)
+        return _over(old[name], value) if groups else value
+
+    return {**old, **{name: one(name, value) for name, value in new.items()}}
 
 
 def _group(settings: dict[str, Any], name: str) -> dict[str, Any]:

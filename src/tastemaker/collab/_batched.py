@@ -24,7 +24,9 @@ class BatchedModel(CollaborativeModel):
 
     def validate(self, cases: Sequence[Case]) -> FloatArray:
         """``[case]``: the chance to rank the positive first among 20, exact over all draws of the negatives."""
-        return expected_hits(self.score([case.query for case in cases]), cases, 20)
+        batches = [cases[start : start + BATCH] for start in range(0, len(cases), BATCH)]
+        found = [expected_hits(self.score([case.query for case in some]), some, 20) for some in batches]
+        return np.concatenate([np.zeros(0, np.float32), *found])
 
     def _score(self, queries: Sequence[Query]) -> FloatArray:
         parts = [self._score_batch(queries[start : start + BATCH]) for start in range(0, len(queries), BATCH)]

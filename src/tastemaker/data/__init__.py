@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tastemaker.data.describe import Description, SplitDescription, describe, de
 from tastemaker.data.preference import AnySplit, Judgement, PreferenceSplit
 from tastemaker.data.readers.base import Reader, SplitReader
 from tastemaker.data.split import Case, Split
-from tastemaker.errors import DataError, UnknownNameError, UsageError
+from tastemaker.errors import ConfigError, DataError, UnknownNameError, UsageError
 from tastemaker.types import Progress, quiet
 
 __all__ = [
@@ -44,19 +46,23 @@ def load_dataset(
     """The named dataset, or what lies at a path: files of a known format, or a dataset that was saved.
 
     A named one is read from ``path``, else from the folder of that name under ``$TASTEMAKER_DATA``, else fetched once
-    into the cache. ``options`` go to the reader. Raises `DataError`, `SourceError` or `UnknownNameError`.
+    into the cache. ``options`` go to the reader. Raises `ConfigError`, `DataError`, `SourceError`,
+    `UnknownNameError`.
 
     ``load_dataset("ml-100k")``, ``load_dataset("my.csv")``, ``load_dataset("my.csv", columns={"item_id": "asin"})``
     """
     name = _known(name_or_path)
     if name is not None:
-        return readers.get(name)().read(locate(name, path, progress), **options)
+        reader, there = readers.get(name)(), locate(name, path, progress)
+        with _known_options(name, options):
+            return reader.read(there, **options)
     there = Path(name_or_path)
     if (there / "manifest.json").is_file():
         return Dataset.load(there)
     for known in readers.names():
         if readers.get(known).recognises(there):
-            return readers.get(known)().read(there, **options)
+            with _known_options(known, options):
+                return readers.get(known)().read(there, **options)
     raise DataError(f"is no format that is recognised; name one of {', '.join(readers.names())}", there)
 
 
@@ -66,7 +72,9 @@ def load_split(name: str, path: StrPath | None = None, progress: Progress = quie
     if not isinstance(reader, SplitReader):
         ready = [n for n in readers.names() if issubclass(readers.get(n), SplitReader)]
         raise UsageError(f"{name} is not split already; ready-made splits: {', '.join(ready)}")
-    return reader.read_split(locate(name, path, progress), **options)
+    there = locate(name, path, progress)
+    with _known_options(name, options):
+        return reader.read_split(there, **options)
 
 
 def locate(name: str, path: StrPath | None = None, progress: Progress = quiet) -> Path:
@@ -87,6 +95,20 @@ def locate(name: str, path: StrPath | None = None, progress: Progress = quiet) -
     if not reader.sources:
         raise UsageError(f"{name} cannot be fetched: say where its files are, or put them into $TASTEMAKER_DATA/{name}")
     return sources.fetch(reader.sources, progress, name=name)
+
+
+@contextmanager
+def _known_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Says of an option that the reader does not have that it does not have it."""
+    try:
+        yield
+    except TypeError as error:
+        stranger = next((option for option in options if f"argument '{option}'" in str(error)), None)
+        if stranger is None:
+            raise
+        raise ConfigError(
+            f"{name} has no option {stranger!r} when it is read; settings of the split are its own"
+        ) from None
 
 
 def _known(name_or_path: StrPath) -> str | None:

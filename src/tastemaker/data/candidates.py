@@ -178,7 +178,7 @@ def expected_hit(scores: FloatArray, case: Case, n: int) -> float:
 def expected_hits(scores: FloatArray, cases: Sequence[Case], n: int) -> FloatArray:
     """``[case]``: the chance that the positive beats ``n`` - 1 negatives drawn uniformly outside the history.
 
-    Exact over all draws, ties split evenly.
+    Exact over all draws; whoever has the positive's score is half beaten.
     """
     rows, positives = np.arange(len(cases)), np.array([case.positive for case in cases], dtype=np.int64)
     pool = np.ones(scores.shape, dtype=np.bool_)

@@ -156,7 +156,9 @@ class Dataset:
         """The same users and items with some of the interactions, and a note that says why."""
         if interactions.is_empty():
             raise DataError(f"no interactions are left in {self.name}: {note}")
-        return replace(self, interactions=interactions, notes=(*self.notes, note))
+        kept = set(interactions["user"].unique())
+        arrivals = tuple(user for user in self.arrivals if user in kept)
+        return replace(self, interactions=interactions, notes=(*self.notes, note), arrivals=arrivals)
 
     def split(self, name: str, **settings: Any) -> AnySplit:
         """Train, valid and test by a named protocol: ``dataset.split("leave-one-out", k_core=5)``.
@@ -169,8 +171,9 @@ class Dataset:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the dataset as a verified directory. Raises `ArtifactError`."""
-        tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
-        about = {"name": self.name, "notes": list(self.notes), "arrivals": list(self.arrivals), "hash": self.hash}
+        arrivals = pl.DataFrame({"user": pl.Series(self.arrivals, dtype=pl.Int32)})
+        tables = {"interactions": self.interactions, "items": self.items, "users": self.users, "arrivals": arrivals}
+        about = {"name": self.name, "notes": list(self.notes), "hash": self.hash}
         artifacts.save(path, kind="dataset", json={"about": about}, frames=tables)
 
     @classmethod
@@ -180,7 +183,8 @@ class Dataset:
         about = found.json("about")
         interactions, items, users = (found.frame(name) for name in ("interactions", "items", "users"))
         try:
-            arrivals = tuple(map(int, about.get("arrivals", ())))
+            listed = found.frame("arrivals")["user"] if "arrivals.parquet" in found.names else about.get("arrivals", ())
+            arrivals = tuple(map(int, listed))
             data = cls(str(about["name"]), interactions, items, users, tuple(map(str, about["notes"])), arrivals)
             frames.check_numbered(interactions, users, items)
             if arrivals and set(arrivals) != set(interactions["user"].unique()):

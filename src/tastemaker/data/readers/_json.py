@@ -1,8 +1,7 @@
-"""A JSONL file -> rows of text in the columns of its first object."""
+"""A JSONL file -> rows of text in the columns that any of its objects has."""
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +10,27 @@ from typing import Any
 from tastemaker.data.readers._rows import Row, lines
 from tastemaker.errors import DataError
 
+MOST_KEYS = 1000
+
 
 def rows(path: Path, encoding: str) -> tuple[list[str], Iterator[Row]]:
-    """The keys of the first object, and each line's values for them, numbers as they are written; absent is empty."""
-    parsed = _objects(path, encoding)
-    line, first = next(parsed, (1, "is empty"))
-    if isinstance(first, str):
-        raise DataError(first, path, line)
-    header = list(first)
-    return header, ((number, _values(found, header)) for number, found in itertools.chain([(line, first)], parsed))
+    """All keys, the earliest first, and each line's values for them, numbers as they are written; absent is empty."""
+    header = _keys(path, encoding)
+    return header, ((number, _values(found, header)) for number, found in _objects(path, encoding))
+
+
+def _keys(path: Path, encoding: str) -> list[str]:
+    keys, first = dict[str, None](), (1, "is empty")
+    for number, found in _objects(path, encoding):
+        if isinstance(found, str):
+            first = (number, found) if first == (1, "is empty") else first
+            continue
+        keys.update(dict.fromkeys(found))
+        if len(keys) > MOST_KEYS:
+            raise DataError(f"has more than {MOST_KEYS:,} different keys by this line", path, number)
+    if not keys:
+        raise DataError(first[1], path, first[0])
+    return list(keys)
 
 
 def _objects(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any] | str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,30 +71,37 @@ def split_rows(path: Path, separator: str, width: int, *, encoding: str = "utf-8
 
 
 def csv_rows(path: Path, delimiter: str, *, encoding: str = "utf-8-sig", quote: str | None = '"') -> Iterator[Row]:
-    """Rows of a CSV file, the header among them, each with the line on which it begins."""
-    problems: dict[int, str] = {}
+    """Rows of a CSV file, the header among them, each with the line on which it begins.
+
+    What follows the first line of a row that cannot be read is read again: one stray quote costs one line.
+    """
+    unread = lines(path, encoding)
+    taken, again = list[tuple[int, str, str]](), deque[tuple[int, str, str]]()
 
     def feed() -> Iterator[str]:
-        for number, line, problem in lines(path, encoding):
-            if problem:
-                problems[number] = problem
-            yield line
+        while (line := again.popleft() if again else next(unread, None)) is not None:
+            taken.append(line)
+            yield line[1]
 
     quoting: Literal[0, 3] = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    reader = csv.reader(feed(), delimiter=delimiter, quotechar=quote, quoting=quoting, strict=True)
+
+    def fresh() -> Iterator[list[str]]:
+        return csv.reader(feed(), delimiter=delimiter, quotechar=quote, quoting=quoting, strict=True)
+
+    reader = fresh()
     while True:
-        begins = reader.line_num + 1
+        taken.clear()
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as e:
-            yield begins, f"is not well-formed CSV: {e}"
+            yield taken[0][0], f"is not well-formed CSV: {e}"
+            again.extendleft(reversed(taken[1:]))
+            reader = fresh()
             continue
-        found = next((problems[n] for n in range(begins, reader.line_num + 1) if n in problems), None)
-        problems.clear()
         if fields:
-            yield begins, found or fields
+            yield taken[0][0], next((problem for _, _, problem in taken if problem), None) or fields
 
 
 def typed(

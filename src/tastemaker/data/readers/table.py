@@ -203,7 +203,8 @@ def _entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.
 
 def _named(header: list[str], wanted: Mapping[str, str], *, keep: bool = False) -> list[str]:
     """Our name for each column of the file; those that are nobody's keep theirs or get one that no cell has."""
-    found = {theirs: ours for ours, theirs in wanted.items()}
+    told = sorted(wanted.items(), key=lambda pair: pair[0] != pair[1])  # what was said counts more than a like name
+    found = {theirs: ours for ours, theirs in told}
     return [found.get(c) or (c if keep and c not in wanted else f"{LINE}{c}") for c in header]
 
 
@@ -240,8 +241,15 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
     frame = read_parquet(path)
     seconds = pl.selectors.temporal().cast(pl.Datetime("us")).dt.epoch("s")
     lists = pl.selectors.by_dtype(pl.List(pl.String)).list.join("|")
+    whole = [column.name for column in frame if column.dtype.is_float() and _whole(column)]
+    counted = pl.col(whole).cast(pl.Int64)
     try:
-        text = frame.with_columns(seconds, lists).cast(pl.String).fill_null("")
+        text = frame.with_columns(seconds, lists, counted).cast(pl.String).fill_null("")
     except pl.exceptions.PolarsError as e:
         raise DataError(f"has columns that are not plain values: {str(e).splitlines()[0]}", path) from None
     return frame.columns, ((number, list(row)) for number, row in enumerate(text.iter_rows(), start=1))
+
+
+def _whole(numbers: pl.Series) -> bool:
+    """Whether they are integers that became floats, as pandas makes them where one is missing: 7.0 is the id 7."""
+    return bool(((numbers == numbers.floor()) & (numbers.abs() < 2**53)).all())  # not with a NaN, which is above all
