@@ -101,11 +101,25 @@ def test_dropout_drops():
 
 
 def test_the_triangle_made_while_scoring_serves_training():
-    attention._triangle.cache_clear()
+    attention._whole.cache_clear()
     with torch.inference_mode():
         attention.attention(Layer(2), *tensors(), None)
     found, _ = attention.attention(Layer(2), *tensors(), None)
     found.sum().backward()
+
+
+def test_one_triangle_serves_all_lengths_and_none_is_made_beyond_the_longest(monkeypatch):
+    monkeypatch.setattr(attention, "LONGEST", 8)
+    attention._whole.cache_clear()
+    pieces = [attention._triangle(n, keys, torch.float32, torch.device("cpu")) for keys in (5, 8) for n in (1, 3, 5)]
+    assert len({piece.untyped_storage().data_ptr() for piece in pieces}) == 1
+    for piece, (keys, n) in zip(pieces, [(keys, n) for keys in (5, 8) for n in (1, 3, 5)], strict=True):
+        allowed = torch.ones(n, keys, dtype=torch.bool).tril(keys - n)
+        torch.testing.assert_close(piece[0, 0], attention.additive(allowed, torch.float32))
+    monkeypatch.setattr(attention, "_mask", lambda *arguments: pytest.fail("a table that nobody reads"))
+    query, key, value = (torch.randn(1, 2, 12, 4) for _ in range(3))
+    attention.attention(Layer(1), query, key, value, None)
+    attention._whole.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

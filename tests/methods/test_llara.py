@@ -12,7 +12,7 @@ import torch
 from quick_llara import CHOICE, TIMELINE
 
 from tastemaker.collab import Popularity, SASRec
-from tastemaker.errors import ConfigError, NotFittedError, UsageError
+from tastemaker.errors import ConfigError, LanguageModelError, NotFittedError, UsageError
 from tastemaker.llm import adapters
 from tastemaker.methods import llara
 from tastemaker.methods.llara import LLaRA, LLaRAConfig
@@ -133,6 +133,15 @@ def test_the_same_language_model_can_be_tuned_again():
     )
     for one, two in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_language_model_that_was_cut_is_not_taken_for_the_whole():
+    lm = tiny_lm(layers=3)
+    LLaRA(lm, under(), **{**TIMELINE, "epochs": 0, "layers": 1}).tune(chains())
+    LLaRA(lm, under(), **{**TIMELINE, "epochs": 0, "layers": 1}).tune(chains())
+    for layers in (2, 12, None):
+        with pytest.raises(LanguageModelError, match=r"was cut to 1 of its 3 layers before, and [23] are wanted"):
+            LLaRA(lm, under(), **{**TIMELINE, "epochs": 0, "layers": layers}).tune(chains())
 
 
 def chance(curriculum, share, monkeypatch, **settings):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tastemaker.data.dataset import Dataset
 from tastemaker.errors import ArtifactError
 from tastemaker.llm.fake import LIARS, FakeLM
+from tastemaker.llm.local import LocalLM
 from tastemaker.methods import _palr_profile as profiles
 from tastemaker.methods._palr_profile import Keywords
 from tastemaker.methods._palr_prompts import names_of
@@ -141,3 +145,34 @@ def test_a_profile_is_asked_for_with_as_much_history_as_fits():
     lm.config.max_position_embeddings = 500
     method = PALR(lm, under(), epochs=0, n=10).tune(chains())
     assert method.profile(Query(tuple(map(Item, range(20)))), written=True).source == "written"
+
+
+def test_whoever_is_still_learning_writes_no_profile(monkeypatch):
+    settings = {"epochs": 2, "batch_positions": 256, "validate_cases": 4, "validate_every": 1, "n": 10}
+    method = PALR(tiny_lm(), under(), profile="written", **settings)
+    asked, wrote = [], LocalLM.generate
+
+    def generate(lm, prompts, **options):
+        asked.append({n: p.detach().clone() for n, p in lm.model.named_parameters() if "lora" in n})
+        return wrote(lm, prompts, **{**options, "max_new_tokens": 1})
+
+    monkeypatch.setattr(LocalLM, "generate", generate)
+    method.tune(chains())
+    assert asked
+    final = {n: p for n, p in method.llm.model.named_parameters() if "lora" in n}
+    assert final
+    assert all(torch.equal(then[name], final[name]) for then in asked for name in final)
+    renamed = chains().dataset.items.with_columns(item_id=pl.lit("other-") + pl.col("item_id"))
+    method.written["old"] = Profile((Keyword("Crime", ("i1",)),), "written")
+    again = replace(chains(), dataset=replace(chains().dataset, items=renamed))
+    method.tune(again)
+    assert "old" not in method.written
+
+
+def test_a_run_does_not_go_on_in_other_numbers(tmp_path):
+    settings = {"epochs": 1, "batch_positions": 256, "validate_cases": 4, "n": 10}
+    PALR(tiny_lm(), under(), **settings).tune(chains(), run_dir=tmp_path)
+    lm = tiny_lm()
+    lm.model.bfloat16()
+    with pytest.raises(ArtifactError, match="other number_format; number_format was float32, is bfloat16"):
+        PALR(lm, under(), **settings).tune(chains(), run_dir=tmp_path)

@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from tastemaker.collab.pointwise.din import DIN
+from tastemaker.collab.pointwise.hashed_mf import HashedMF
 from tastemaker.collab.pointwise.item_rate import ItemRate
 from tastemaker.collab.pointwise.mf import MF
+from tastemaker.collab.pointwise.sasrec import SASRec
 from tastemaker.data.preference import labels
-from tastemaker.errors import DataError, PromptError, UsageError
-from tastemaker.methods import _fusion
+from tastemaker.errors import ArtifactError, DataError, PromptError, UsageError
+from tastemaker.methods import _fusion, _preference
 from tastemaker.methods._asked import ALL, fold_of, rates_of
+from tastemaker.methods._vectors import Vectors
 from tastemaker.methods._worded import SawTooth, fitted
 from tastemaker.methods.binllm import BinLLM
 from tastemaker.methods.collm import CoLLM
@@ -298,3 +301,64 @@ def test_log_odds_that_speak_against_the_labels_are_left_out():
     assert found.weights[0] == 0
     assert found.weights[1] > 0
     assert _fusion.learned(against[:, None].astype(np.float32), liked) == _fusion.alone(0)
+
+
+def stages_of(method, split, monkeypatch):
+    """What would train, without training it."""
+    found = []
+    with monkeypatch.context() as patch:
+        patch.setattr(_preference.loop, "run", lambda stage, **options: found.append(stage))
+        method.tune(split)
+    return found
+
+
+def test_a_faithful_tallrec_takes_the_papers_steps(monkeypatch, tmp_path):
+    split = opinions(n_users=40)
+    assert len(split.train) >= 256
+    for k, steps in ((16, 200), (64, 200), (128, 200), (256, 400)):
+        (stage,) = stages_of(TALLRec(tiny_lm(), mode="faithful", shots=k), split, monkeypatch)
+        assert (stage.steps, stage.betas) == (steps, (0.9, 0.999)), k
+    path = tmp_path / "instructions.json"
+    path.write_text('[{"instruction": "Name a film", "input": "", "output": "Heat"}]')
+    untuned = TALLRec(tiny_lm(), instructions=str(path), shots=4, max_steps=0)
+    assert [stage.steps for stage in stages_of(untuned, split, monkeypatch)] == [0, 0]
+
+
+def test_a_run_belongs_to_its_encoder_and_its_instructions(tmp_path):
+    other = MF(embedding_size=8, epochs=5, biases=True).fit(opinions(), seed=1)
+    for kind in (CoLLM, BinLLM):
+        settings = {**QUICK, "max_steps": 1} if kind is CoLLM else {**WORDS, "max_steps": 1, "form": "bits"}
+        kind(tiny_lm(), encoder(), **settings).tune(opinions(), run_dir=tmp_path / kind.kind)
+        kind(tiny_lm(), encoder(), **settings).tune(opinions(), run_dir=tmp_path / kind.kind)
+        with pytest.raises(ArtifactError, match="other encoder"):
+            kind(tiny_lm(), other, **settings).tune(opinions(), run_dir=tmp_path / kind.kind)
+    path = tmp_path / "instructions.json"
+    for output in ("Heat", "Ran"):
+        path.write_text(f'[{{"instruction": "Name a film", "input": "", "output": "{output}"}}]')
+        method = TALLRec(tiny_lm(), instructions=str(path), shots=4, max_steps=1)
+        if output == "Heat":
+            method.tune(opinions(), run_dir=tmp_path / "tallrec")
+    with pytest.raises(ArtifactError, match="other instructions_hash"):
+        method.tune(opinions(), run_dir=tmp_path / "tallrec")
+
+
+@pytest.mark.parametrize("made", [DIN, SASRec, HashedMF])
+def test_an_encoder_learned_anew_is_one_before_learning(made):
+    fitted = made(embedding_size=8, epochs=2).fit(opinions())
+    one, two = (Vectors(fitted, "anew", torch.Generator().manual_seed(0)).network for _ in "ab")
+    for name, parameter in one.named_parameters():
+        torch.testing.assert_close(parameter, dict(two.named_parameters())[name])
+        if "norm" in name.lower() and name.endswith("weight"):
+            assert (parameter == 1).all(), name
+    for name, module in one.named_modules():
+        if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+            assert (module.weight[module.padding_idx] == 0).all(), name
+    trained = dict(fitted.network.named_parameters())
+    assert any(not torch.equal(parameter, trained[name]) for name, parameter in one.named_parameters())
+
+
+def test_an_encoder_of_bits_learns_in_words_too():
+    hashed = HashedMF(embedding_size=8, epochs=2).fit(opinions())
+    method = CoLLM(tiny_lm(), hashed, reading="prompt", stage="t1", **{**WORDS, "max_steps": 2}).tune(opinions())
+    before, after = dict(hashed.network.named_parameters()), dict(method.reading.vectors.network.named_parameters())
+    assert any(not torch.equal(before[name], after[name]) for name in before)

@@ -49,15 +49,16 @@ def attention(
     broadcasts to [batch, head, query, key]: booleans (what may be seen), or numbers to be added to the scores.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    mask = _mask(attention_mask, module, query, key.shape[2], options.get("is_causal"))
-    triangular = attention_mask is None and mask is not None and query.shape[2] == key.shape[2]
-    if softcap is not None or dropout:
-        return _plainly(query, key, value, mask, dropout, scale, softcap), None
-    if key.shape[2] > LONGEST or options.get("position_bias") is not None:
+    written_out = softcap is not None or dropout > 0
+    if not written_out and (key.shape[2] > LONGEST or options.get("position_bias") is not None):
         own: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
         return own
+    mask = _mask(attention_mask, module, query, key.shape[2], options.get("is_causal"))
+    if written_out:
+        return _plainly(query, key, value, mask, dropout, scale, softcap), None
+    triangular = attention_mask is None and mask is not None and query.shape[2] == key.shape[2]
     seen: Tensor = _Attention.apply(query, key, value, mask, triangular, scale)  # type: ignore[no-untyped-call]
     return seen.transpose(1, 2).contiguous(), None
 
@@ -150,10 +151,17 @@ def _mask(
     return _triangle(length, keys, query.dtype, query.device)
 
 
-@lru_cache(maxsize=256)
 def _triangle(length: int, keys: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The causal mask of the last ``length`` of ``keys`` positions, [1, 1, length, keys]."""
+    """The causal mask of the last ``length`` of ``keys`` positions, [1, 1, length, keys]: a piece of the one kept."""
+    whole = _whole(dtype, device) if keys <= LONGEST else _made(keys, dtype, device)
+    return whole[keys - length : keys, :keys][None, None]
+
+
+@lru_cache(maxsize=8)
+def _whole(dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _made(LONGEST, dtype, device)
+
+
+def _made(keys: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        return additive(torch.ones(length, keys, dtype=torch.bool, device=device).tril(keys - length), dtype)[
-            None, None
-        ]
+        return additive(torch.ones(keys, keys, dtype=torch.bool, device=device).tril(), dtype)

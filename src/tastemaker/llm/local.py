@@ -63,6 +63,8 @@ class LocalLM(LanguageModel):
         self.model, self.tokenizer, self.name, self.fingerprint = model.eval(), tokenizer, name, fingerprint
         model.requires_grad_(False)
         self.body = model.get_decoder()
+        self.depth = int(self.config.num_hidden_layers)
+        """Layers it came with."""
         self.encode = Encoder(tokenizer)
         """`Encoder`: ``lm.encode(prompt)``, and with ``start=False`` for continuations."""
         self._takes_positions = "position_ids" in inspect.signature(self.body.forward).parameters

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -82,8 +83,12 @@ class PairReading(QuestionReading):
             return self.plain
 
         def filler(queries: Sequence[Query]) -> SlotFiller:
-            users = self.vectors.users(queries)
-            return lambda slots: self._fill(slots, users)
+            @cache
+            def users() -> Tensor:
+                self.vectors.train(self.method.llm.model.training)  # an encoder that learns does as what it learns with
+                return self.vectors.users(queries)
+
+            return lambda slots: self._fill(slots, users())
 
         return Wording(self._told_prompt, self._told_target, filler)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field
 
+from tastemaker import collab
 from tastemaker.collab.pointwise.attribute_rate import AttributeRate
 from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.collab.pointwise.item_rate import ItemRate
@@ -70,6 +73,13 @@ class EncodedMethod(PreferenceMethod):
     def encoder(self) -> PointwiseModel:
         """Who lends vectors."""
         return self.collab
+
+    def _hashes(self) -> dict[str, str]:
+        _, arrays = collab.packed(self.collab)
+        digest = hashlib.sha256()
+        for name, array in sorted(arrays.items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return {"encoder": digest.hexdigest()}
 
     @classmethod
     def _of(cls, llm: str, witnesses: tuple[PointwiseModel, ...], config: PreferenceConfig) -> Self:

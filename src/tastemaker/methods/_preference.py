@@ -199,7 +199,7 @@ class PreferenceMethod(Method):
     ) -> Stage:
         """A stage of so many micro-batches per epoch with these settings; validation asks ``sample``."""
         config = self.config
-        steps = round(per_epoch * config.epochs / config.accumulate)
+        steps = round(per_epoch * config.epochs / options.get("accumulate", config.accumulate))
 
         def validate() -> float:
             return self.figure(sample, self.reading.score([row.query for row in sample], shown=shown))
@@ -327,7 +327,17 @@ class PreferenceMethod(Method):
         """What must be the same for a stopped run to go on."""
         settings = self.config.model_dump(mode="json", exclude={"fusion", "gate", "counts"})  # which come after
         numbers = str(self.llm.dtype).removeprefix("torch.")  # chosen by what this machine is fastest with
-        return {"split": split.hash, "llm": self.llm.fingerprint, "number_format": numbers, **settings}
+        return {
+            "split": split.hash,
+            "llm": self.llm.fingerprint,
+            "number_format": numbers,
+            **self._hashes(),
+            **settings,
+        }
+
+    def _hashes(self) -> dict[str, str]:
+        """Hashes of what else is read in tuning."""
+        return {}
 
 
 def _users(rows: Sequence[Judgement]) -> IntArray:

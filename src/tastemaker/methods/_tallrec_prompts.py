@@ -78,7 +78,7 @@ class InstructReading:
         per_epoch = -(-len(queries) // config.batch_rows)
         sample = method.sample(split.valid)
         what = {"epoch": epoch, "loss": loss, "groups": {"adapters": adapters}, **self._grouped(len(queries))}
-        return method.stage("answers", split, per_epoch, sample, True, **what)
+        return method.stage("answers", split, per_epoch, sample, True, **what, **self._betas)
 
     def _instructing(self, found: list[Instruction], split: PreferenceSplit, adapters: Group) -> Stage:
         config, lm = self.method.config, self.method.llm
@@ -90,8 +90,14 @@ class InstructReading:
             return _worded.prompt_loss(lm, [self._instructed(found[row]) for row in rows])
 
         what: dict[str, Any] = {"epoch": epoch, "loss": loss, "groups": {"adapters": adapters}}
-        what["steps"] = max(1, round(len(found) * config.instruction_epochs / config.batch_rows / config.accumulate))
-        return self.method.stage("instructions", split, 0, [], True, **what)
+        steps = max(1, round(len(found) * config.instruction_epochs / config.batch_rows / config.accumulate))
+        what["steps"] = steps if config.max_steps is None else min(steps, config.max_steps)
+        return self.method.stage("instructions", split, 0, [], True, **what, **self._betas)
+
+    @property
+    def _betas(self) -> dict[str, Any]:
+        """Those of the released code's optimiser."""
+        return {"betas": (0.9, 0.999)} if self.method.config.mode == "faithful" else {}
 
     def _grouped(self, n: int) -> dict[str, int]:
         """With fewer rows than a step takes, a step is an epoch."""

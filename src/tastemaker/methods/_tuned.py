@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from tastemaker.config import build
 from tastemaker.data.split import Case
-from tastemaker.errors import ConfigError
+from tastemaker.errors import ConfigError, LanguageModelError
 from tastemaker.llm import adapters
 from tastemaker.llm.local import LocalLM
 from tastemaker.methods.base import MethodConfig
@@ -62,9 +62,18 @@ def settled(kind: type[Config], method: str, config: Config | None, settings: Ma
 
 
 def pristine(llm: str | LocalLM, layers: int | None, progress: Progress) -> LocalLM:
-    """The language model as it came, without adapters, cut to the depth asked for."""
+    """The language model as it came, without adapters, cut to the depth asked for.
+
+    Raises `LanguageModelError` if it was cut to less before.
+    """
     found = LocalLM.load(llm, progress=progress) if isinstance(llm, str) else llm
     adapters.detach(found)
+    wanted = found.depth if layers is None else min(layers, found.depth)
+    if found.config.num_hidden_layers < wanted:
+        raise LanguageModelError(
+            f"{found.name} was cut to {found.config.num_hidden_layers} of its {found.depth} layers before, and "
+            f"{wanted} are wanted; load it anew"
+        )
     if layers is not None:
         found.keep_layers(layers)
     return found

@@ -37,10 +37,11 @@ class Vectors(nn.Module):
             raise UsageError(f"{type(encoder).__name__} has no network that could be tuned; use stage cie or t3")
         self.network = copy.deepcopy(encoder.network)
         if learns == "anew":
-            with torch.no_grad():
-                for parameter in self.network.parameters():
-                    drawn = torch.randn(parameter.shape, generator=generator)
-                    parameter.copy_(drawn * parameter.std() if parameter.numel() > 1 else parameter)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+                fresh = encoder.fresh()
+            # What does not learn, as a graph, stays.
+            self.network.load_state_dict(dict(fresh.named_parameters()), strict=False)
         self.network.requires_grad_(True)
 
     @property

@@ -72,6 +72,8 @@ class PALR(Method):
     seed: int = 0
     written: dict[str, Profile]
     """Profiles the language model has written, by a hash of the history they tell of; saved with the method."""
+    _learning: bool = False
+    """While it is tuned, it reads counted profiles: what it wrote half way would be kept."""
 
     def __init__(
         self, llm: str | LanguageModel, collab: CollaborativeModel, config: PALRConfig | None = None, **settings: Any
@@ -105,13 +107,17 @@ class PALR(Method):
     def tune(self, split: Split, *, seed: int = 0, run_dir: Path | None = None, progress: Progress = quiet) -> Self:
         """The same method, tuned on ``split.train``; with a timeline, the fusion is chosen on ``split.valid``."""
         require_fitted(self.collab, split.dataset, "retriever")
-        self.seed, self.weights = seed, Weights()
+        self.seed, self.weights, self.written = seed, Weights(), {}
         self._load(split.dataset, progress)
         if isinstance(self.lm, LocalLM):
             rate = Group(attached(self.lm, self.config, seed), self.config.learning_rate)
             self.reading = self._read(fresh=True)
-            for stage in self.reading.stages(split, rate):
-                loop.run(stage, seed=seed, run_dir=run_dir, progress=progress)
+            self._learning = True
+            try:
+                for stage in self.reading.stages(split, rate):
+                    loop.run(stage, seed=seed, run_dir=run_dir, progress=progress)
+            finally:
+                self._learning = False
             self.lm.model.eval()
         else:
             self.reading = self._read(fresh=True)
@@ -155,7 +161,7 @@ class PALR(Method):
 
     def words(self, query: Query) -> tuple[str, ...]:
         """The words of the profile that stand in the query's prompt."""
-        told = self.profile(query).words if self.config.profile == "written" else ()
+        told = self.profile(query).words if self.config.profile == "written" and not self._learning else ()
         return told or self.counted(query.history)
 
     def ceiling(self, cases: Sequence[Case], n: int | None = None) -> float:
@@ -202,7 +208,9 @@ class PALR(Method):
         settings = self.config.model_dump(mode="json", exclude={"fusion", "n"} if self.scores_catalogue else set())
         vectors = self.collab.item_vectors if self.scores_catalogue else self.collab.item_counts
         digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
-        return {"split": split.hash, "llm": self.llm.fingerprint, "vectors": digest, **settings}
+        numbers = str(self.llm.dtype).removeprefix("torch.")  # chosen by what this machine is fastest with
+        about = {"split": split.hash, "llm": self.llm.fingerprint, "number_format": numbers, "vectors": digest}
+        return {**about, **settings}
 
     def save(self, path: Path) -> None:
         """Adapters as peft saves them, what trains beside them, retriever and profiles; the base model by name."""

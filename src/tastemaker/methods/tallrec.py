@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -92,6 +94,10 @@ class TALLRec(PreferenceMethod):
         other.fusion = self.fusion.model_copy(update={"weights": self.fusion.weights[: 1 + len(other.witnesses)]})
         other.reading = InstructReading(other)
         return other
+
+    def _hashes(self) -> dict[str, str]:
+        path = self.config.instructions
+        return {} if path is None else {"instructions_hash": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
 
     @classmethod
     def _of(cls, llm: str, witnesses: tuple[PointwiseModel, ...], config: PreferenceConfig) -> Self:

@@ -84,6 +84,10 @@ class NetworkModel(PointwiseModel):
     def _network(self) -> Network:
         """The network that answers, not trained yet."""
 
+    def fresh(self) -> Network:
+        """The network as it was before anything was learned, drawn from torch's generator."""
+        return self._network()
+
     def _learner(self, split: PreferenceSplit, progress: Progress) -> Network:
         """The network that learns, where it is not the one that answers."""
         return self._network()
