@@ -187,3 +187,17 @@ def test_a_real_llama_cpp_server(monkeypatch):
         lm.score([asked], [answers("Paris")])
     lm.close()
     del server
+
+
+def test_a_stream_that_is_left_early_closes_the_breaker(server, remote):
+    now = [0.0]
+    lm = remote(server, breaker=Breaker("server", failures=1, clock=lambda: now[0]))
+    server.mode = "error"
+    with pytest.raises(LanguageModelError):
+        lm.generate([PROMPT])
+    assert lm.breaker.open
+    server.mode, now[0] = "well", 10.1
+    pieces = lm.stream(PROMPT, stop="")
+    next(pieces)
+    pieces.close()
+    assert not lm.breaker.open

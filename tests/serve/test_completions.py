@@ -99,3 +99,31 @@ def test_threads_are_told_apart_and_blanks_are_not() -> None:
     assert after == thread_of([("user", "x"), ("assistant", " y"), ("user", "z\n"), ("assistant", text)])
     assert after != thread_of([("user", "x"), ("assistant", "yz"), ("user", ""), ("assistant", text)])
     assert thread_of([("user", "a"), ("user", "b")]) != thread_of([("user", "a"), ("assistant", "b")])
+
+
+def test_two_users_who_begin_alike_are_two(served: Served) -> None:
+    told = complete(served, ("user", "hi"), user="u1").json()["choices"][0]["message"]["content"]
+    complete(served, ("user", "hi"), user="u2")
+    served.ask("POST", "/v1/chat", {"message": "hi", "user": "u3", "stream": False})
+    for user in ("u1", "u2", None):
+        more = {"user": user} if user else {}
+        complete(served, ("user", "hi"), ("assistant", told), ("user", "more"), **more)
+    assert [dialogue.user_id for dialogue in served.talker.dialogues[-3:]] == ["u1", "u2", None]
+
+
+def test_what_a_user_is_known_to_dislike_counts_wherever_they_speak(served: Served) -> None:
+    def say(message: str, **more: Any) -> Any:
+        return served.ask("POST", "/v1/chat", {"message": message, "stream": False, **more}).json()
+
+    begun = say("one", user="u1")["dialogue_id"]
+    served.ask("POST", "/v1/feedback", {"user": "u1", "item": "f0", "verdict": "dislike"})
+    say("two", dialogue_id=begun)
+    assert complete(served, ("user", "a film"), user="u1").status_code == 200
+    assert [dialogue.dislikes for dialogue in served.talker.dialogues[-2:]] == [["f0"], ["f0"]]
+    served.ask("POST", "/v1/feedback", {"user": "u1", "item": "f0", "verdict": "none"})
+    say("three", dialogue_id=begun)
+    assert served.talker.dialogues[-1].dislikes == []
+    served.ask("POST", "/v1/feedback", {"user": "who else", "item": "f1", "verdict": "dislike"})
+    assert complete(served, ("user", "a film"), user="who else").status_code == 200
+    assert (served.talker.dialogues[-1].user_id, served.talker.dialogues[-1].dislikes) == (None, ["f1"])
+    assert complete(served, ("user", "a film"), user="nul\0").status_code == 422

@@ -16,8 +16,10 @@ from served import Serve, events
 from sqlalchemy import inspect, text
 
 from tastemaker.errors import ConfigError, UsageError
-from tastemaker.serve.chat.dialogue import Dialogue, Turn
+from tastemaker.serve.chat.dialogue import Dialogue, Turn, Wants
+from tastemaker.serve.chat.state import undone
 from tastemaker.serve.store import Database, Dialogues, Feedback, Kept, open_database
+from tastemaker.serve.store.feedback import with_verdicts
 from tastemaker.serve.store.migrations import MIGRATIONS
 from tastemaker.serve.store.tables import metadata
 
@@ -247,3 +249,10 @@ def test_a_database_that_fails_is_told_and_nothing_else_breaks(serve: Serve, tmp
     assert (name, told["error"]["type"]) == ("error", "database")
     assert served.ask("POST", "/v1/recommendations", {"history": ["f1"]}).status_code == 200
     assert served.ask("GET", "/readyz").status_code == 200
+
+
+def test_undo_takes_back_words_and_not_verdicts() -> None:
+    asked = Dialogue(id="d", likes=["f2"], past=[Wants(likes=["f2"])])
+    back = undone(with_verdicts(asked, {"f1": "dislike", "f2": "none"}))
+    assert back is not None
+    assert (back.likes, back.dislikes) == ([], ["f1"])

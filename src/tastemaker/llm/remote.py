@@ -102,6 +102,9 @@ class RemoteLM(LanguageModel):
                     return
             if written[len(sent) :]:
                 yield written[len(sent) :]
+        except GeneratorExit:  # whoever asked has enough of it; the server did answer
+            self.breaker.succeeded()
+            raise
         finally:
             answer.close()
 

@@ -169,7 +169,7 @@ class AskCompletion(BaseModel):
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: int = Field(1, ge=1, le=1)
-    user: Annotated[str, StringConstraints(max_length=256)] | None = None
+    user: Annotated[str, StringConstraints(max_length=256), AfterValidator(_plain)] | None = None
 
 
 class Recommended(BaseModel):

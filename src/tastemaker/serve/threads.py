@@ -28,6 +28,11 @@ def thread_of(messages: Iterable[tuple[str, str]], before: str = "") -> str:
     return before
 
 
+def begun_by(user: str | None) -> str:
+    """What the digest of a conversation begins with, so that those of two users are never one."""
+    return "" if user is None else thread_of([("as", user)])
+
+
 def thread_after(before: str, text: str, told: Sequence[Event]) -> str:
     """The digest once ``text`` was answered so: that of what a client sends back with its next message."""
     return thread_of([("user", text), ("assistant", "".join(map(as_text, told)))], before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import cinema
 import pytest
 from served import Served
+from talks import Talk
 
 from tastemaker.serve.app import build_app
+from tastemaker.serve.chat.catalogue import Catalogue
 from tastemaker.serve.chat.engine import Engine
 from tastemaker.serve.chat.newcomers import merged
 from tastemaker.serve.keys import Keys
@@ -105,3 +108,38 @@ def test_newcomers_stand_twice_as_far_down_as_by_meaning() -> None:
     assert [row["item_id"] for row in found] == ["f0", "n0", "f1", "f2", "f3"]
     assert [row["rank"] for row in found] == [1, 2, 3, 4, 5]
     assert merged(rows[:2], [({"item_id": "n0"}, 0), ({"item_id": "n1"}, 1)], 9)[1]["item_id"] == "n0"
+
+
+def test_items_added_while_a_reply_is_made_do_not_break_it(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, numbers = own.main.recommender.answer, itertools.count()
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        own.add_items([{"item_id": f"n{next(numbers)}", "title": "Added"}])
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(own.main.recommender, "answer", slow)
+    assert len(Talk(own, user_id="u3")("something quiet")) == 10
+    assert len(Talk(own, user_id="u3")("something quiet")) == 10
+    assert next(numbers) == 2
+
+
+def test_what_another_process_added_does_not_break_this_one(tmp_path: Path) -> None:
+    one, other = cinema.engine(tmp_path), cinema.engine(tmp_path)
+    one.add_items([{"item_id": "a1", "title": "Zeppelin Sonata"}])
+    other.add_items([{"item_id": "b1", "title": "Other Thing"}])
+    assert other.search("zeppelin", 3)
+    assert len(Talk(other, user_id="u3")("something quiet")) == 10
+    assert {"a1", "b1"} <= set(cinema.engine(tmp_path).main.catalogue.items["item_id"])
+
+
+def test_a_reply_makes_no_search_for_each_new_item(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.add_items([{"item_id": f"m{i}", "title": f"Film {i}"} for i in range(30)])
+    searched, nearest = [], Catalogue.nearest
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        searched.append(1)
+        return nearest(*arguments, **options)
+
+    monkeypatch.setattr(Catalogue, "nearest", counted)
+    assert Talk(own, user_id="u3")("recommend something")
+    assert len(searched) <= 1

@@ -107,11 +107,12 @@ class Catalogue:
                 scores[item_id] = scores.get(item_id, 0.0) + 1 / (_RANKS + place)
         return sorted(scores.items(), key=lambda one: -one[1])[:n]
 
-    def nearest(self, vector: FloatArray, n: int, filters: Sequence[Filter] = ()) -> Found:
-        """Items by the cosine of their vectors with this one."""
+    def nearest(self, vector: FloatArray, n: int, filters: Sequence[Filter] = (), *, own: bool = False) -> Found:
+        """Items, or only the catalogue's ``own``, by the cosine of their vectors with this one."""
         query = self._table.search(vector.astype(np.float32), query_type="vector", vector_column_name="vector")
+        query = query.where("NOT added") if own else query
         rows = self._some(query.distance_type("cosine"), n, filters, ["item_id", "_distance"])
-        return [(row["item_id"], 1.0 - row["_distance"]) for row in rows]
+        return [(row["item_id"], 1.0 - row["_distance"]) for row in rows if row["item_id"] in self._ids]
 
     def vectors(self, ids: Sequence[str]) -> FloatArray:
         """``[id, size]`` of these items, in their order. Raises `UsageError`."""
@@ -132,7 +133,7 @@ class Catalogue:
         from lancedb.query import MatchQuery  # a query object: nothing in the words is an operator
 
         rows = self._some(self._table.search(MatchQuery(words, "text")), n, filters, ["item_id", "_score"])
-        return [row["item_id"] for row in rows]
+        return [row["item_id"] for row in rows if row["item_id"] in self._ids]
 
     def _some(self, query: Any, n: int, filters: Sequence[Filter], columns: list[str]) -> list[dict[str, Any]]:
         if filters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +98,16 @@ class Engine:
 
         An empty text asks again for what the dialogue wants, as after a constraint was removed.
         """
+        yield from self._now()._replied(dialogue, text, cancelled)
+
+    def _now(self) -> Engine:
+        """The same over its catalogues as they are, whatever is added meanwhile."""
+        found = copy(self)
+        found.shelves = {name: one.now() for name, one in self.shelves.items()}
+        found.main = found.shelves[self.main.name]
+        return found
+
+    def _replied(self, dialogue: Dialogue, text: str, cancelled: Cancelled) -> Iterator[Event]:
         work, words = _Work(Trace(intent="recommend")), clean(text, LONGEST)
         dialogue = self._known(dialogue)
         request = self._understood(words, dialogue, work) if words else Request(intent="refine")
@@ -116,7 +127,8 @@ class Engine:
 
     def search(self, text: str, n: int) -> list[Card]:
         """Items of the main catalogue by title and by meaning: those whose title begins so come first."""
-        return [self.main.card(item_id) for item_id in self.main.find(clean(text, LONGEST), n)]
+        main = self.main.now()
+        return [main.card(item_id) for item_id in main.find(clean(text, LONGEST), n)]
 
     def add_items(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """New items of the main catalogue, found and recommended from now on; all or, on `UsageError`, none."""
@@ -128,7 +140,8 @@ class Engine:
 
     def newcomers(self, history: Sequence[str], n: int) -> list[tuple[Card, int]]:
         """See `Conversation`."""
-        return [(self.main.card(item_id), place) for item_id, place in self.main.newcomers.near(history, n)]
+        main = self.main.now()
+        return [(main.card(item_id), place) for item_id, place in main.newcomers.near(history, n)]
 
     def predict_rating(self, item_id: str, *, user: str | None = None, history: Sequence[str] = ()) -> float:
         """What this user, or somebody with this history, would rate the item. Raises `UsageError`."""

@@ -27,8 +27,8 @@ class Newcomers:
     def stand_in(self, item_id: str) -> str:
         """The recommender's own item that is nearest in meaning: what it hears of somebody who liked a newcomer."""
         (vector,) = self._catalogue.vectors([item_id])
-        near = self._catalogue.nearest(vector, len(self) + 1)
-        return next(other for other, _ in near if self._catalogue.row(other) < self._own)
+        ((nearest, _),) = self._catalogue.nearest(vector, 1, own=True)
+        return nearest
 
     def near(self, history: Sequence[str], n: int) -> list[tuple[str, int]]:
         """Newcomers and how many unseen items of the whole catalogue are nearer to the history, the nearest first.

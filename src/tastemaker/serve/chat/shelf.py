@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +43,7 @@ class Shelf:
         self.name, self.nouns = recommender.data.name, tuple(nouns)
         self.own = recommender.data.n_items
         self.newcomers = Newcomers(catalogue, self.own)
+        self._adding, self._near = threading.Lock(), dict[int, tuple[list[int], FloatArray]]()
         self.refresh()
 
     def refresh(self) -> None:
@@ -50,11 +53,25 @@ class Shelf:
         titles = zip(self.catalogue.items["item_id"], self.catalogue.items["title"], strict=True)
         self._names = {item_id: " ".join(lexicon.key(plain_title(title or ""))) for item_id, title in titles}
         self.reasons = Reasons(self._rows, self.catalogue.schema)
+        new = [row for row in range(self.own, len(self._rows)) if row not in self._near]
+        for row, vector in zip(new, self.catalogue.vectors([self._rows[i]["item_id"] for i in new]), strict=True):
+            near = self.catalogue.nearest(vector, NEIGHBOURS, own=True)
+            weights = np.array([max(weight, 0.0) for _, weight in near], dtype=np.float32)
+            self._near[row] = [self.catalogue.row(i) for i, _ in near], weights
+
+    def now(self) -> Shelf:
+        """The same as it is at this moment; what is added later is not in it."""
+        with self._adding:
+            found = copy(self)
+            found.catalogue = copy(self.catalogue)
+        found.newcomers = Newcomers(found.catalogue, self.own)
+        return found
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         """The ids of new items. Raises `UsageError`."""
-        ids = self.catalogue.add(rows)
-        self.refresh()
+        with self._adding:
+            ids = self.catalogue.add(rows)
+            self.refresh()
         return ids
 
     def row(self, item_id: str) -> dict[str, Any]:
@@ -121,13 +138,8 @@ class Shelf:
         return levels
 
     def _by_neighbours(self, new: Any, level: FloatArray) -> FloatArray:
-        ids = self.catalogue.items["item_id"]
         found = np.zeros(len(new), dtype=np.float32)
-        for place, vector in enumerate(self.catalogue.vectors([ids[int(i)] for i in new])):
-            near = [
-                (self.catalogue.row(i), max(w, 0.0)) for i, w in self.catalogue.nearest(vector, NEIGHBOURS + len(new))
-            ]
-            near = [(row, weight) for row, weight in near if row < self.own][:NEIGHBOURS]
-            total = sum(weight for _, weight in near)
-            found[place] = sum(level[row] * weight for row, weight in near) / total if total else 0.0
+        for place, row in enumerate(new.tolist()):
+            near, weights = self._near[row]
+            found[place] = float(level[near] @ weights) / total if (total := float(weights.sum())) else 0.0
         return found

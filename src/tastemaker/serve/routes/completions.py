@@ -19,7 +19,7 @@ from tastemaker.serve.service import Caller, Service, The
 from tastemaker.serve.store import Kept
 from tastemaker.serve.streams import EventStream, sent, whole
 from tastemaker.serve.talk import Reply
-from tastemaker.serve.threads import as_text, thread_of
+from tastemaker.serve.threads import as_text, begun_by, thread_of
 
 router = APIRouter(tags=["chat"])
 MODEL = "tastemaker"
@@ -61,12 +61,14 @@ async def complete(body: AskCompletion, request: Request, service: The, caller: 
 
 def _dialogue(service: Service, caller: str, before: Sequence[tuple[str, str]], user: str | None) -> Kept:
     """The dialogue that these messages are, or a new one that begins with them."""
-    thread = thread_of(before)
+    thread = thread_of(before, begun_by(user))
     kept = service.dialogues.of_thread(caller, thread) if before else None
     if kept is not None:
         return kept
-    known = user if user is not None and service.recommendations.knows_user(user) else None
-    new = service.dialogues.new(caller, user_id=known)
+    known = user is not None and (
+        service.recommendations.knows_user(user) or bool(service.feedback.of_user(caller, user))
+    )
+    new = service.opened(caller, user if known else None)
     turns = [Turn.model_validate({"role": role, "text": text}) for role, text in before]
     return replace(new, dialogue=new.dialogue.model_copy(update={"turns": turns}), thread=thread)
 

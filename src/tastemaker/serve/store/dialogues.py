@@ -41,6 +41,8 @@ class Kept:
     thread: str = ""
     """Digest of its messages, as `tastemaker.serve.threads` makes it."""
     pending: dict[str, Verdict] = field(default_factory=dict)
+    read: int = field(default_factory=lambda: _now())
+    """When: what is said of its user from then on is not in it yet."""
 
 
 class Dialogues:
@@ -52,7 +54,7 @@ class Dialogues:
     def new(self, owner: str, *, user_id: str | None = None, history: Sequence[str] = (), domain: str = "") -> Kept:
         """One with an id that cannot be guessed; it is kept from its first save on."""
         dialogue = Dialogue(id=secrets.token_hex(16), user_id=user_id, history=list(history), domain=domain)
-        return Kept(owner, dialogue)
+        return Kept(owner, dialogue, thread=dialogue.id)  # found by its id alone, unless the caller says otherwise
 
     def get(self, owner: str, id: str) -> Kept | None:
         """The owner's dialogue of that id."""
@@ -78,7 +80,7 @@ class Dialogues:
             "title": clean(next((turn.text for turn in dialogue.turns if turn.role == "user"), ""))[:_TITLE],
             "version": kept.version + 1,
             "thread": thread,
-            "used": now,
+            "used": kept.read,
         }
         with self._database.engine.begin() as connection:
             if kept.version == 0:
@@ -110,8 +112,12 @@ class Dialogues:
             dialogue = Dialogue.model_validate_json(row["state"])
         except ValidationError:  # of a version whose dialogues were others: as good as forgotten
             return None
+        read = _now()
+        about = f"user:{dialogue.user_id}"
+        if dialogue.user_id is not None:
+            dialogue = with_verdicts(dialogue, verdicts(connection, row["owner"], about, since=row["used"]))
         pending = verdicts(connection, row["owner"], f"dialogue:{row['id']}", pending=True)
-        return Kept(row["owner"], with_verdicts(dialogue, pending), row["version"], row["thread"], pending)
+        return Kept(row["owner"], with_verdicts(dialogue, pending), row["version"], row["thread"], pending, read)
 
     def _trim(self, connection: Connection, owner: str) -> None:
         mine = select(dialogues.c.id).filter_by(owner=owner)

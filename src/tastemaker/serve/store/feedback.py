@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from tastemaker.serve.chat.dialogue import Dialogue
+from tastemaker.serve.chat.dialogue import Dialogue, Wants
 from tastemaker.serve.store.database import Database
 from tastemaker.serve.store.tables import feedback
 
@@ -37,10 +37,12 @@ class Feedback:
             return verdicts(connection, owner, f"user:{user_id}")
 
 
-def verdicts(connection: Connection, owner: str, about: str, *, pending: bool = False) -> dict[str, Verdict]:
+def verdicts(
+    connection: Connection, owner: str, about: str, *, pending: bool = False, since: int = 0
+) -> dict[str, Verdict]:
     """By item, oldest first; with ``pending``, those that the dialogue's state does not have yet."""
     found = select(feedback.c.item_id, feedback.c.verdict).filter_by(owner=owner, about=about)
-    found = found.filter_by(absorbed=0) if pending else found
+    found = found.filter_by(absorbed=0) if pending else found.where(feedback.c.at >= since)
     newest = found.order_by(feedback.c.at.desc(), feedback.c.item_id).limit(MOST)
     return {row.item_id: row.verdict for row in reversed(connection.execute(newest).all())}
 
@@ -58,12 +60,17 @@ def forget(connection: Connection, owner: str, abouts: list[str]) -> None:
 
 
 def with_verdicts(dialogue: Dialogue, found: Mapping[str, Verdict]) -> Dialogue:
-    """The dialogue with likes and dislikes as the verdicts have them."""
+    """The dialogue with likes and dislikes as the verdicts have them, now and wherever undo goes back to."""
+    past = [one.model_copy(update=_judged(one, found)) for one in dialogue.past]
+    return dialogue.model_copy(update={**_judged(dialogue, found), "past": past})
+
+
+def _judged(wants: Wants, found: Mapping[str, Verdict]) -> dict[str, list[str]]:
     kept = {
-        "like": [item for item in dialogue.likes if item not in found],
-        "dislike": [item for item in dialogue.dislikes if item not in found],
+        "like": [item for item in wants.likes if item not in found],
+        "dislike": [item for item in wants.dislikes if item not in found],
         "none": [],
     }
     for item_id, verdict in found.items():
         kept[verdict].append(item_id)
-    return dialogue.model_copy(update={"likes": kept["like"], "dislikes": kept["dislike"]})
+    return {"likes": kept["like"], "dislikes": kept["dislike"]}
