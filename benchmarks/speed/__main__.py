@@ -88,7 +88,7 @@ def _written(
         seconds=round(seconds, 1),
         rows=tuple(rows),
         metrics=("ratio", "target", "ours", "theirs", "lowest", "highest"),
-        describes="ours and theirs in turns on the same users and texts; ratio is the median over the turns",
+        describes="ours and theirs in turns on the same users; ratio is the median over the turns",
         settings={"users": asked.users, "rounds": asked.rounds, "llm": asked.llm, "numbers": _numbers()},
     )
     if asked.out.is_file():

@@ -100,6 +100,19 @@ def test_results_md_has_every_row_and_its_company(folder: Path) -> None:
     assert "the best without a language model" in text
 
 
+def test_seeds_are_told_by_row_where_rows_have_not_the_same(folder: Path) -> None:
+    path = folder / "results" / "steps.json"
+    raw = json.loads(path.read_text())
+    for run in raw["runs"]:
+        run["seed"] = run["seed"] or 0
+    raw["rows"] = [row | {"kind": "llm"} for row in raw["rows"]]
+    path.write_text(json.dumps(raw))
+    assert "; seeds 0, 1 of ours; 0 of all others; " in results_md(folder / "results")
+    raw["runs"] = [run for run in raw["runs"] if run["seed"] == 0]
+    path.write_text(json.dumps(raw | {"seeds": [0]}))
+    assert "; seeds 0; " in results_md(folder / "results")
+
+
 def test_results_md_tells_what_is_missing_and_what_others_report(folder: Path) -> None:
     path = folder / "results" / "steps.json"
     raw = json.loads(path.read_text())

@@ -178,12 +178,30 @@ def _pairs(pairs: Sequence[Pair]) -> list[str]:
 
 
 def _facts(result: Result) -> list[str]:
-    seeds = ", ".join(map(str, result.seeds)) or "none"
     return [
         f"- Command: `{result.command}`",
-        f"- Commit {result.commit}; seeds {seeds}; {wording.seconds(result.seconds)} on {result.machine}",
+        f"- Commit {result.commit}; seeds {_seeds(result)}; {wording.seconds(result.seconds)} on {result.machine}",
         f"- Data {result.data_hash[:16]}, candidates {(result.candidates_hash or 'none')[:16]}",
     ]
+
+
+def _seeds(result: Result) -> str:
+    """Those of all rows that learn, or of whom they are where rows have not the same."""
+    of = dict[str, list[str]]()
+    kinds = {row.system: row.kind for row in result.rows}
+    for run in result.runs:
+        if kinds.get(run.system) != "trivial":
+            of.setdefault(run.system, []).extend([] if run.seed is None else [str(run.seed)])
+    systems = dict[str, list[str]]()
+    for system, seeds in of.items():
+        systems.setdefault(", ".join(seeds) or "not told", []).append(system)
+    if len(systems) < 2:
+        return ", ".join(map(str, result.seeds)) or "none"
+    most = max(systems, key=lambda seeds: len(systems[seeds]))
+    return "; ".join(
+        f"{seeds} of {'all others' if seeds == most else ', '.join(of)}"
+        for seeds, of in sorted(systems.items(), key=lambda pair: pair[0] == most)
+    )
 
 
 def _protocol(result: Result) -> str:
