@@ -123,6 +123,8 @@ def collm_rows(sees: str) -> tuple[Row, ...]:
             Row(f"like-share{sees}", "trivial", "like-share"),
         ]
     encoders = [Row(name, "collaborative", model, settings) for name, (model, settings) in ENCODERS.items()]
+    if sees:
+        encoders.append(Row(f"SASRec that reads answers{sees}", "collaborative", "sasrec-answers"))
     hashed = Row("MF in 32 bits", "collaborative", "hashed-mf")
     counted = rates[4] if sees else rates[2]
     counts = ("item rate", counted.name, "liked count", "attribute rate")

@@ -34,7 +34,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "caser": {"embedding_size": 8, "max_history": 5, "weight_decay": 0, "n_filters": 4},
     "din": {"embedding_size": 8, "attention_layers": (8,), "layers": (16, 8)},
 }
-QUICK["ctrl-din"] = QUICK["din"]
+QUICK["ctrl-din"], QUICK["sasrec-answers"] = QUICK["din"], QUICK["sasrec"]
 """Settings that learn little data in no time; those for large data are measured on it."""
 
 
@@ -135,9 +135,26 @@ def test_only_what_was_liked_is_read_and_only_the_last_of_it() -> None:
     np.testing.assert_array_equal(model.score([query])[0], model.score([bare])[0])
 
 
+def test_answers_are_read_where_they_are_shown() -> None:
+    rows = []
+    base = tastes_split()
+    for user in range(base.dataset.n_users - 1):  # who did not like the one thing shown likes nothing else either
+        for item in range(1, base.dataset.n_items):
+            likes = (user % 2 == 0,)
+            rows.append(Judgement(Query((Item(0),), (Item(item),), User(user), likes=likes), likes[0]))
+    split = replace(base, train=tuple(rows[::2]), valid=tuple(rows[1::2]), test=tuple(rows[1::2]))
+    split = replace(split, train=(*split.train, Judgement(Query((), (Item(0),), User(0), likes=()), liked=True)))
+    model = quick("sasrec-answers", max_history=2).fit(split)
+    assert model.read(Query((Item(0), Item(1), Item(2)), likes=(True, True, False))) == [1, 2 + 11]
+    assert model.read(Query((Item(1), Item(2)))) == [1, 2]
+    yes, no = (model.score([Query((Item(0),), (Item(5),), likes=(like,))])[0][0] for like in (True, False))
+    assert yes > 0 > no
+    assert auc(quick("sasrec", max_history=2).fit(split), split.test) < 0.9 < auc(model, split.test)
+
+
 def test_a_history_tells_who_asks_even_where_the_id_does_not() -> None:
     split = groups_split()
-    for name in ("sasrec", "gru4rec", "caser", "din"):
+    for name in ("sasrec", "sasrec-answers", "gru4rec", "caser", "din"):
         model = quick(name).fit(split)
         even, odd = Query((Item(0), Item(2)), (Item(4),)), Query((Item(1), Item(3)), (Item(4),))
         assert model.knows([even, replace(even, history=(), user=User(999))]).tolist() == [True, False]

@@ -40,10 +40,12 @@ class SASRec(ReaderModel):
     config: SASRecConfig
 
     def _network(self) -> Network:
-        return _Attention(len(self.item_counts), self.config)
+        return Attention(len(self.item_counts), self.config)
 
 
-class _Attention(Reader):
+class Attention(Reader):
+    """Blocks of self-attention over the vectors of a history; a subclass may change what these are."""
+
     def __init__(self, n_items: int, config: SASRecConfig) -> None:
         size = config.embedding_size
         super().__init__(n_items, size)
@@ -51,11 +53,17 @@ class _Attention(Reader):
         self.blocks = nn.ModuleList(_Block(size, config.n_heads, config.dropout) for _ in range(config.n_layers))
         self.dropout, self.norm = Dropout(config.dropout), nn.LayerNorm(size)
 
+    def embedded(self, histories: Tensor) -> Tensor:
+        """``[history, t, d]``: what is read at each place."""
+        found: Tensor = self.items(histories)
+        return found
+
     def read(self, histories: Tensor, real: Tensor) -> Tensor:
+        """See `Reader`."""
         length = histories.shape[1]
         # A position sees itself always, so that no softmax is empty, and of the others what is real and not ahead.
         seen = (real[:, None] & torch.ones(length, length, dtype=torch.bool).tril()) | torch.eye(length).bool()
-        hidden = self.dropout(self.items(histories) + self.places)
+        hidden = self.dropout(self.embedded(histories) + self.places)
         for block in self.blocks[:-1]:
             hidden = block(hidden, seen[:, None], length)
         return cast(Tensor, self.norm(self.blocks[-1](hidden, seen[:, None], 1)[:, 0]))
