@@ -66,7 +66,7 @@ def test_every_claim_has_its_focus_and_settings_that_hold(name):
 def test_who_sees_all_labels_says_so():
     for row in CLAIMS["collm-ml1m-all"].rows:
         sees = row.method is not None or row.parts or row.settings.get("users") == "history"
-        assert ("(all labels)" in row.name) == bool(sees or row.model == "like-share")
+        assert ("(all labels)" in row.name) == bool(sees or row.model in ("like-share", "sasrec-answers"))
 
 
 def test_the_cost_of_vectors_is_told_in_turns(tmp_path):

@@ -342,6 +342,19 @@ def test_a_conversation_that_comes_late_does_not_land_on_another(screen: Screen)
     assert screen.is_visible("#start")
 
 
+def test_what_could_not_be_deleted_is_not_called_deleted(screen: Screen) -> None:
+    screen.say("surprise me")
+    address, rows = screen.url, screen.locator("#dialogues li").count()
+    screen.route("**/v1/dialogues/*", lambda route: route.abort())
+    screen.locator("#dialogues button").first.focus()
+    screen.keyboard.press("Enter")
+    screen.click("#delete-dialog .filled")
+    screen.locator("#trouble:not([hidden])").wait_for()
+    assert "was not deleted" in screen.inner_text("#trouble p")
+    assert (screen.url, screen.locator("#dialogues li").count()) == (address, rows)
+    assert "Deleted" not in screen.text_content("#status")
+
+
 def test_hostile_words_stay_words(chromium: Any, tmp_path: Path) -> None:
     """As titles, attributes, messages, names of conversations and user ids."""
     with paged(tmp_path) as (live, held):

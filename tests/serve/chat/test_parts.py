@@ -20,6 +20,8 @@ SCHEMA = Schema.of(ITEMS)
 VOCABULARY = Vocabulary(ITEMS, SCHEMA)
 VOCABULARY.add("t0", "Mrs. Stone, M.D. (1997)")
 VOCABULARY.add("t1", "2001: A Film Odyssey (1968)")
+VOCABULARY.add("t2", "Иди и смотри (1985)")
+VOCABULARY.add("t3", "天空の城ラピュタ (1986)")
 ROWS = {row["item_id"]: row for row in ITEMS.to_dicts()}
 SHOWN = ["f1", "f2", "f3", "f4", "f5"]
 
@@ -34,6 +36,9 @@ def understood(text, shown=()):
 def said(text, shown=()):
     """The filters of a text, as short strings."""
     return sorted(f"{f.field} {f.op} {f.value}" for f in understood(text, shown).filters)
+
+
+A_COMEDY_WITHOUT_CRIME = ["genres is Comedy", "genres is-not Crime"]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,29 @@ def said(text, shown=()):
         ("from 1975 on", ["year at-least 1975.0"]),
         ("between 1960 and 1970", ["year at-least 1960.0", "year at-most 1970.0"]),
         ("1960-1970", ["year at-least 1960.0", "year at-most 1970.0"]),
+        ("nothing before 1970", ["year at-least 1970.0"]),
+        ("nothing older than the 80s", ["year at-least 1980.0"]),
+        ("I don't want films after 1990", ["year at-most 1990.0"]),
+        ("no later than 1990", ["year at-most 1990.0"]),
+        ("not between 1960 and 1961", ["year is-not ['1960', '1961']"]),
+        ("nothing from 1960 or 1961", ["year is-not ['1960', '1961']"]),
+        ("no 1960 films, a comedy", ["genres is Comedy", "year is-not ['1960']"]),
+        ("comedies without crime from 1980", [*A_COMEDY_WITHOUT_CRIME, "year at-least 1980.0", "year at-most 1980.0"]),
+        ("not only from the 80s", ["year at-least 1980.0", "year at-most 1989.0"]),
+        ("from the 80s or the 90s", ["year at-least 1980.0", "year at-most 1999.0"]),
+        ("1960 or 1970", ["year is ['1960', '1970']"]),
+        ("1995 or later", ["year at-least 1995.0"]),
+        ("the 70s or earlier", ["year at-most 1979.0"]),
+        ("from 1970 to 1960", ["year at-least 1960.0", "year at-most 1970.0"]),
+        ("a comedy that isn't about crime", A_COMEDY_WITHOUT_CRIME),
+        ("a non-crime comedy", A_COMEDY_WITHOUT_CRIME),
+        ("a comedy, less crime", A_COMEDY_WITHOUT_CRIME),
+        ("I can't stand crime, something funny", A_COMEDY_WITHOUT_CRIME),
+        ("I've had enough of crime", ["genres is-not Crime"]),
+        ("comedies instead of crime", A_COMEDY_WITHOUT_CRIME),
+        ("something other than crime", ["genres is-not Crime"]),
+        ("I hated The Silent Harbor, a comedy please", ["genres is Comedy"]),
+        ("isn't there a comedy", ["genres is Comedy"]),
         ("with Dan O'Hara", ["actors is Dan O'Hara"]),
         ("without ben rivers", ["actors is-not Ben Rivers"]),
     ],
@@ -71,6 +99,9 @@ def test_comparisons_are_with_what_is_named_or_shown():
     years = sorted(ROWS[i]["year"] for i in SHOWN)
     assert said("older", SHOWN) == [f"year at-most {years[2] - 1:.1f}"]
     assert said('like "The Silent Harbor (1950)" but newer', SHOWN) == ["year at-least 1951.0"]
+    assert said("a film newer than The Silent Harbor") == ["year at-least 1951.0"]
+    assert said("older than the second one", SHOWN) == [f"year at-most {ROWS['f2']['year'] - 1:.1f}"]
+    assert understood("older than the second one", SHOWN).anchors == []
     assert said("shorter please", SHOWN)[0].startswith("runtime at-most")
     assert understood("cheaper", SHOWN).notes == ["The catalogue does not say what is cheaper."]
     assert understood("not that director's films", SHOWN).notes
@@ -84,6 +115,13 @@ def test_comparisons_are_with_what_is_named_or_shown():
         ("something like the silent harbor", "anchors", ["f0"]),
         ("I hated The Silent Harbor", "dislikes", ["f0"]),
         ("I have seen The Silent Harbor already", "seen", ["f0"]),
+        ("I didn't like The Silent Harbor", "dislikes", ["f0"]),
+        ("I can't stand The Silent Harbor", "dislikes", ["f0"]),
+        ("less like the second one", "dislikes", ["f2"]),
+        ("I haven't seen The Silent Harbor", "seen", []),
+        ("I have never seen The Silent Harbor or The Golden Harbor", "seen", []),
+        ("something like иди и смотри", "anchors", ["t2"]),
+        ("films like 天空の城ラピュタ", "anchors", ["t3"]),
         ("not the second one", "dislikes", ["f2"]),
         ("more like the last one", "anchors", ["f5"]),
         ("I liked number 3", "likes", ["f3"]),
@@ -117,6 +155,26 @@ def test_items_are_read_with_what_was_said_of_them(text, field, ids):
 def test_intents(text, intent, target):
     request = understood(text, SHOWN)
     assert (request.intent, request.target) == (intent, target)
+
+
+def test_beginning_anew_is_heard_with_what_comes_after_it():
+    for text, expected in [
+        ("start over", []),
+        ("forget all that", []),
+        ("clear the filters", []),
+        ("start over with comedies", ["genres is Comedy"]),
+        ("forget that, something funny", ["genres is Comedy"]),
+    ]:
+        request = understood(text, SHOWN)
+        assert (request.reset, request.fresh) == (True, True), text
+        assert said(text, SHOWN) == expected
+    for text in ("clearly something funny", "Clear and Present Danger"):
+        assert not understood(text, SHOWN).reset, "likes and dislikes stay"
+
+
+def test_a_wish_in_other_letters_is_searched_for():
+    assert understood("хочу весёлую комедию").wish == "хочу веселую комедию"
+    assert understood("ガンダム").wish == "ガンダム"
 
 
 @given(st.text(max_size=80) | st.sampled_from(cinema.HOSTILE))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-WORD = re.compile(r"[a-z0-9]+|[,;!?.]")
+WORD = re.compile(r"[^\W_]+|[,;!?.]")
+_KANA = "\u3099\u309a"  # marks that make another letter, not an accent
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "animated": ("animation",),
     "biopic": ("biography",),
@@ -72,7 +73,24 @@ ORDINALS = {
 NUMBERS = {
     word: n for n, word in enumerate(("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 } | {str(n + 1): n for n in range(20)}
-NEGATIONS = frozenset(["not", "no", "without", "except", "nothing", "dont", "avoid", "hate", "skip", "never", "minus"])
+NEGATIONS = frozenset(
+    [
+        *("not", "no", "without", "except", "nothing", "avoid", "skip", "never", "minus", "neither", "nor"),
+        *("dont", "doesnt", "didnt", "isnt", "arent", "hate", "hated", "dislike", "disliked", "forget"),
+    ]
+)
+DENIALS = tuple(
+    said.split()
+    for said in (
+        *("anything but", "everything but", "other than", "rather than", "instead of"),
+        *("cant stand", "cannot stand", "had enough of", "sick of", "tired of"),
+    )
+)
+"""Several words that together are a negation."""
+DENY_ONE = frozenset(["non", "less"])
+"""These deny the next value alone: ``a non-romantic comedy``."""
+LATER, EARLIER = frozenset(["later", "newer", "after", "onwards"]), frozenset(["earlier", "older", "before"])
+"""Such may follow on a year: ``1995 or later``."""
 TURNS = frozenset(["but", "just", "only", "rather", "instead", ";", ".", "!", "?"])
 """After these a negation is over."""
 ARTICLES = frozenset(["a", "an", "the", "some", "something", "any", "anything", "that", "this"])
@@ -80,12 +98,13 @@ BEFORE_TITLES = frozenset(
     [
         *("like", "to", "than", "about", "of", "is", "was", "why", "did", "made", "directed", "wrote", "in", "for"),
         *("liked", "love", "loved", "enjoyed", "enjoy", "adore", "adored", "hate", "hated", "disliked", "not", "no"),
-        *("seen", "saw", "watched", "read", "finished", "rate", "give", "except", "without", "recommend"),
+        *("seen", "saw", "watched", "read", "finished", "rate", "give", "except", "without", "recommend", "stand"),
     ]
 )
 LIKED = frozenset(["liked", "love", "loved", "enjoyed", "enjoy", "adore", "adored"])
 DISLIKED = frozenset(["hate", "hated", "disliked", "not", "no", "without", "except", "dont", "didnt"])
 SEEN = frozenset(["seen", "saw", "watched", "read", "finished"])
+UNSEEN = frozenset(["havent", "hasnt", "never", "not"])
 KIND_NOUNS = frozenset(["film", "films", "movie", "movies", "one", "book", "novel", "game", "song", "album", "show"])
 REQUESTS = re.compile(
     r"^(?:(?:please|can you|could you|would you|hi|hello|hey|ok|okay|well|now|,) )*"
@@ -96,7 +115,12 @@ REQUESTS = re.compile(
 )
 ADDS = re.compile(r"^(?:, )?(?:and|also|plus|too|but)\b|\b(?:also|as well|too)$")
 MORE = re.compile(r"\b(?:more|others?|something else|anything else|what else|next|different|another|again)\b")
-RESET = re.compile(r"^(?:reset|start over|start again|clear|forget (?:it|that|all|everything)|new search|from scratch)")
+RESET = re.compile(
+    r"^(?:(?:start over|start again|new search|from scratch)\b"
+    r"|(?:reset|clear|forget (?:it|that|all|everything))"
+    r"(?:(?: (?:all|everything|that|the|my|filters?|please))*$|(?= [,;.!?])))"
+)
+"""What comes after it is read as any other words: ``start over, with a comedy``."""
 UNDO = re.compile(
     r"^(?:undo|go back|back|take (?:that|it) back|revert|previous list|never ?mind)"
     r"(?: (?:that|it|please|one step|to the (?:last|previous) (?:list|one)))*(?: [.!])*$"
@@ -119,6 +143,7 @@ _STOP = """
     need new no not now of off ok okay on one ones only or other others out over play please quite rather re
     really recommend right s see should show so some something sort still stuff such suggest t than thanks that
     the their them then there these they thing things this those though to today tonight too up us ve very want
+    released filmed published pre post till onwards non cant havent hasnt
     was watch watched we well were what when where which while who why will with without would yes yet you your
     good great film films movie movies book books between before after since until older newer earlier later
     early mid late similar less bit little dont didnt hate love loved liked enjoyed seen saw , ; . ! ?
@@ -130,7 +155,8 @@ STOP = frozenset(_STOP.split())
 def tokens(text: str) -> list[str]:
     """Lower-case words without accents and apostrophes, and the punctuation between them."""
     plain = unicodedata.normalize("NFKD", text.casefold().replace("\u2019", "'").replace("&", " and "))
-    plain = "".join(c for c in plain if not unicodedata.combining(c)).replace("'", "")
+    plain = "".join(c for c in plain if c in _KANA or not unicodedata.combining(c)).replace("'", "")
+    plain = unicodedata.normalize("NFC", plain)
     return WORD.findall(re.sub(r"(?<=\d)-(?=\d)", " to ", re.sub(r"(?<=[a-z])\.(?=[a-z])", "", plain)))
 
 

@@ -51,9 +51,12 @@ def understand(text: str, dialogue: Dialogue, around: Surroundings) -> Request:
     if lexicon.SMALL_TALK.search(line):
         request.intent = "small-talk"
         return request
-    if lexicon.RESET.search(line):
+    if (reset := lexicon.RESET.search(line)) is not None:
         request.fresh = request.reset = True
-        return request
+        words = line[reset.end() :].split()
+        line = " ".join(words)
+        if not any(word.isalnum() and word not in lexicon.STOP for word in words):
+            return request
     request.domain = _domain(words, around)
     target = request.domain or around.domain
     vocabularies = sorted(around.vocabularies, key=lambda name: name != target)
@@ -68,7 +71,7 @@ def understand(text: str, dialogue: Dialogue, around: Surroundings) -> Request:
     shown = bool(dialogue.shown or dialogue.filters or dialogue.wish)
     request.fresh = request.fresh or not shown or (bool(lexicon.REQUESTS.search(line)) and not reading.compares)
     request.more = shown and bool(lexicon.MORE.search(line))
-    request.fresh = request.fresh and not request.more
+    request.fresh = request.reset or (request.fresh and not request.more)
     request.adds = bool(lexicon.ADDS.search(line))
     request.intent = "recommend" if request.fresh else "refine"
     if request.domain is not None:

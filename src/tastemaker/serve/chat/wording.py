@@ -32,10 +32,11 @@ class Reading:
     ) -> None:
         self.words, self.dialogue, self.schema = list(words), dialogue, schema
         self._vocabulary, self._vocabularies, self._row = vocabularies[0], vocabularies, row
-        self._compared: list[tuple[str, int]] = []
+        self._compared: list[tuple[str, int, list[str]]] = []
         self._quotes: set[tuple[str, ...]] = set()
         self._left: list[str] = []
         self._negative = False
+        self._denies = False  # whether nothing was named since the negation: a time may be what it is about
         self._last: str | None = None
         self.compares = False
 
@@ -60,7 +61,7 @@ class Reading:
         while at < len(self.words):
             at += self._step(at, request)
         self._compare(request)
-        request.wish = " ".join(word for word in self._left if word not in lexicon.STOP)
+        request.wish = " ".join(word for word in self._left if word not in lexicon.STOP | lexicon.NEGATIONS)
 
     def _step(self, at: int, request: Request) -> int:
         """Read on from one place; how many words were taken."""
@@ -69,9 +70,15 @@ class Reading:
             self._negative = False
         for read in (self._items, self._time, self._role, self._value, self._comparison):
             if taken := read(at, request):
+                self._denies = False
                 return taken
-        if word in lexicon.NEGATIONS or (word == "but" and self.words[at - 1 : at] in (["anything"], ["everything"])):
-            self._negative = True
+        denial = next((one for one in lexicon.DENIALS if [*self._left[1 - len(one) :], word] == one), None)
+        if denial is not None:
+            self._left[1 - len(denial) :], word = [], "not"
+        if word in lexicon.NEGATIONS and self.words[at + 1 : at + 2] != ["there"]:  # "isn't there a comedy"
+            self._negative = self._denies = True
+        elif word not in lexicon.STOP and lexicon.singular(word) not in lexicon.KIND_NOUNS:
+            self._denies = False
         self._left.append(word)
         return 1
 
@@ -85,8 +92,9 @@ class Reading:
         size, field, value = self._vocabulary.value(self.words, at)
         if not size:
             return 0
-        op, last = ("is-not" if self._negative else "is"), request.filters[-1] if request.filters else None
-        either = at > 0 and self.words[at - 1] == "or" and not self._negative
+        denied = self._negative or bool({*self.words[max(0, at - 1) : at]} & lexicon.DENY_ONE)
+        op, last = ("is-not" if denied else "is"), request.filters[-1] if request.filters else None
+        either = at > 0 and self.words[at - 1] == "or" and not denied
         if either and last is not None and (last.field, last.op) == (field, "is") and not isinstance(last.value, float):
             earlier = last.value if isinstance(last.value, list) else [last.value]
             request.filters[-1] = Filter(field=field, op="is", value=[*earlier, value])
@@ -97,20 +105,26 @@ class Reading:
     def _comparison(self, at: int, request: Request) -> int:
         """``older``: noted, since what it is older than may still be named."""
         columns, direction = lexicon.COMPARATIVES.get(self.words[at], ((), 0))
-        if not columns or self.words[at + 1 : at + 2] == ["than"]:
+        size, with_what = 1, list[str]()
+        if columns and self.words[at + 1 : at + 2] == ["than"]:
+            size = 3 if self.words[at + 2 : at + 3] == ["the"] and self._item(at + 2) is None else 2
+            if (named := self._item(at + size)) is None:
+                return 0
+            size, with_what = size + named[0], [named[1]]
+        if not columns:
             return 0
         field = next((name for name in columns if self.schema.kinds.get(name) == "number"), None)
         if field is None:
             request.notes.append(f"The catalogue does not say what is {self.words[at]}.")
         else:
-            self.compares = True
-            self._compared.append((field, -direction if self._negative else direction))
-        return 1
+            self.compares = self.compares or not {*with_what} - {*self.dialogue.shown}
+            self._compared.append((field, -direction if self._negative else direction, with_what))
+        return size
 
     def _compare(self, request: Request) -> None:
         """Bounds for what was compared: with the items named, or else with most of what was shown."""
-        for field, direction in self._compared:
-            values = [self._row(item_id).get(field) for item_id in request.anchors or self.dialogue.shown]
+        for field, direction, with_what in self._compared:
+            values = [self._row(item_id).get(field) for item_id in with_what or request.anchors or self.dialogue.shown]
             known = [value for value in values if isinstance(value, int | float)]
             if known:
                 op: Literal["at-least", "at-most"] = "at-least" if direction > 0 else "at-most"
@@ -151,19 +165,35 @@ class Reading:
         link = self.words[at + size : at + size + 1]
         then = self._span(at + size + 1) if link in (["to"], ["and"], ["until"]) else None
         if then is not None and (bound == "between" or link != ["and"]):
-            self._bounds(request, field, low, then[2])
+            self._years(request, field, {*range(min(low, then[1]), max(high, then[2]) + 1)})
             return size + 1 + then[0]
+        side = {*self.words[at + size + 1 : at + size + 2]} if link in (["or"], ["and"]) else set()
         later = link in (["on"], ["onwards"], ["onward"])
-        if self._left[-1:] == ["not"] or (before[-2:-1] == ["not"] and bound in ("from", "in")):
-            years = [str(year) for year in range(low, high + 1)]
-            request.filters.append(Filter(field=field, op="is-not", value=years))
-        elif later or (bound in _AFTER and bound != "from") or self._than(before, "newer", "later"):
+        if later or side & lexicon.LATER:
+            self._bounds(request, field, low, None)
+        elif side & lexicon.EARLIER:
+            self._bounds(request, field, None, high)
+        elif (bound in _AFTER and bound != "from") or self._than(before, "newer", "later"):
             self._bounds(request, field, high + 1 if bound in ("after", "post", "than") else low, None)
         elif bound in _BEFORE or self._than(before, "older", "earlier"):
             self._bounds(request, field, None, high if bound in ("until", "till", "to") else low - 1)
         else:
-            self._bounds(request, field, low, high)
-        return size + (1 if later else 0)
+            years = {*range(low, high + 1)}
+            while (other := self._another(at + size)) is not None:
+                size, years = size + other[0], years | {*range(other[1], other[2] + 1)}
+            self._years(request, field, years)
+            return size
+        return size + (1 if later else 2 if side & (lexicon.LATER | lexicon.EARLIER) else 0)
+
+    def _another(self, at: int) -> tuple[int, int, int] | None:
+        """``or the 90s``: how many words from here say one more time, and its first and last year."""
+        if self.words[at : at + 1] not in (["or"], ["and"], [","]):
+            return None
+        start = at + 1
+        while self.words[start : start + 1] in (["or"], ["and"], ["from"], ["the"]):
+            start += 1
+        found = None if self._item(start) is not None else self._span(start)
+        return None if found is None else (start - at + found[0], found[1], found[2])
 
     def _span(self, at: int) -> tuple[int, int, int] | None:
         """How many words from here are a year or a decade, and its first and last year."""
@@ -187,7 +217,20 @@ class Reading:
     def _than(self, before: Sequence[str], *comparatives: str) -> bool:
         return before[-1:] == ["than"] and bool({*before[-2:-1]} & {*comparatives})
 
+    def _years(self, request: Request, field: str, years: set[int]) -> None:
+        """One of these years; none of them where that is denied."""
+        if self._negative and self._denies:
+            request.filters.append(Filter(field=field, op="is-not", value=[str(year) for year in sorted(years)]))
+        elif len(years) <= max(years) - min(years):  # with a gap
+            request.filters.append(Filter(field=field, op="is", value=[str(year) for year in sorted(years)]))
+        else:
+            for op, value in (("at-least", min(years)), ("at-most", max(years))):
+                request.filters.append(Filter(field=field, op=op, value=float(value)))
+
     def _bounds(self, request: Request, field: str, low: int | None, high: int | None) -> None:
+        """At least and at most these; beyond them where that is denied: ``nothing before 1980``."""
+        if self._negative and self._denies:
+            low, high = None if high is None else high + 1, None if low is None else low - 1
         for op, value in (("at-least", low), ("at-most", high)):
             if value is not None:
                 request.filters.append(Filter(field=field, op=op, value=float(value)))
@@ -196,29 +239,39 @@ class Reading:
 
     def _items(self, at: int, request: Request) -> int:
         """Titles and references to the list, and what was said of them."""
-        found = self._reference(at)
+        found = self._item(at)
         if found is None:
-            size, ids = self._title(at)
-            if not ids or not self._is_title(at, size):
-                return 0
-            found = size, self._best(ids)
+            return 0
         size, item_id = found
         said = [
             word for word in self._left[-4:] if word not in lexicon.ARTICLES | lexicon.KIND_NOUNS | {"of", "really"}
         ]
+        seen = {*said[-2:]} & lexicon.SEEN
         if self._left[-1:] in (["and"], ["or"], [","]) and (last := self._latest(request)):
             last.append(item_id)
-        elif self._negative or {*said[-1:]} & lexicon.DISLIKED:
+        elif seen and {*said[:-1]} & lexicon.UNSEEN:
+            pass  # that it was not seen says nothing of it
+        elif self._negative or {*said[-1:]} & lexicon.DISLIKED or said[-2:] == ["less", "like"]:
             request.dislikes.append(item_id)
         elif {*said[-1:]} & lexicon.LIKED or said[-2:] == ["i", "like"]:
             request.likes.append(item_id)
-        elif {*said[-2:]} & lexicon.SEEN:
+        elif seen:
             request.seen.append(item_id)
         else:
             request.anchors.append(item_id)
             self.compares = self.compares or item_id in self.dialogue.shown
         self._last = item_id
+        self._negative = self._negative and self.words[at + size : at + size + 1] != [","]
         return size
+
+    def _item(self, at: int) -> tuple[int, str] | None:
+        """The item that is pointed to or named here, with how many words do so."""
+        if at >= len(self.words):
+            return None
+        if (found := self._reference(at)) is not None:
+            return found
+        size, ids = self._title(at)
+        return (size, self._best(ids)) if ids and self._is_title(at, size) else None
 
     def _title(self, at: int) -> tuple[int, list[str]]:
         """The longest title that begins here, of the catalogue asked for before those of others."""

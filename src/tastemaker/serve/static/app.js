@@ -13,7 +13,7 @@ const THEMES = ["automatic", "light", "dark"];
 const opened = () => /^#\/([0-9a-f]{32})$/.exec(location.hash)?.[1] ?? null;
 
 const begin = start((text) => talk.send(text));
-const side = sidebar((id) => id === opened() && go("#/"));
+const side = sidebar((id) => id === opened() && go("#/"), trouble);
 const talk = new Talk({ begin, inside: inside(), trouble, kept });
 
 function go(address) {

@@ -8,8 +8,8 @@ import { reasons } from "./kept.js";
 const UNITS = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** `gone(id)` is called when one was deleted. */
-export function sidebar(gone) {
+/** `gone(id)` is called when one was deleted, `trouble(message)` when it was not. */
+export function sidebar(gone, trouble) {
   const list = $("#dialogues");
   let current = null;
   drawer();
@@ -37,7 +37,7 @@ export function sidebar(gone) {
     try {
       await remove(`/v1/dialogues/${id}`);
     } catch (failure) {
-      announce(failure.message);
+      if (failure.type !== "not_found") return trouble(`${name} was not deleted. ${failure.message}`);
     }
     reasons.forget(id);
     await refresh();
