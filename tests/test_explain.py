@@ -93,6 +93,20 @@ def test_a_known_user_is_explained_by_what_they_saw(retriever: CollaborativeMode
     assert found.evidence[0].effect > 0
 
 
+def test_who_is_known_by_number_is_explained_by_what_they_saw_too() -> None:
+    recommender = Recommender(collab.models.get("bpr-mf")(epochs=3).fit(SPLIT), data=SPLIT)
+    found = recommender.explain("f12", user="u2")
+    assert found.score == pytest.approx(recommender.score([("u2", "f12")])["score"][0], abs=1e-5)
+    assert any(one.effect > 0 for one in found.evidence)
+    assert any(one.effect < 0 for one in found.evidence)
+
+
+def test_the_one_item_of_a_history_speaks_for_its_neighbour(retriever: CollaborativeModel) -> None:
+    found = Recommender(retriever, data=SPLIT).explain("f9", history=["f8"])
+    assert 0 < found.evidence[0].effect < 1
+    assert found.sentence.startswith('"Film 8 (1998)" in the history speaks most for "Film 9 (1999)"')
+
+
 def test_only_the_latest_items_are_left_out_and_repeats_once(retriever: CollaborativeModel) -> None:
     ranker = Likes()
     history = [f"f{i % 28}" for i in range(50)]

@@ -14,9 +14,9 @@ from films import N_FILMS, N_USERS, films, films_split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tastemaker import Recommender, collab
+from tastemaker import Dataset, Recommender, collab
 from tastemaker.collab.base import CollaborativeModel
-from tastemaker.errors import LanguageModelError, UsageError
+from tastemaker.errors import LanguageModelError, PromptError, UsageError
 from tastemaker.llm.fake import LIARS, FakeLM
 from tastemaker.methods.base import Method
 from tastemaker.prompts.prompt import Item as Shown
@@ -224,6 +224,16 @@ def test_when_the_language_model_fails_the_retriever_answers(retriever: Collabor
     assert recommender.degraded is False
 
 
+def test_without_room_for_the_candidates_the_retriever_answers(retriever: CollaborativeModel) -> None:
+    def crowded(queries: Sequence[Query]) -> list[FloatArray]:
+        raise PromptError("without any history the prompt still takes 2261 of 1472")
+
+    recommender, plain = Recommender(retriever, Stub(crowded)), Recommender(retriever, data=DATA)
+    assert recommender.recommend(users=USERS).equals(plain.recommend(users=USERS))
+    assert recommender.degraded is True
+    assert recommender.score([("u0", "f9")]).equals(plain.score([("u0", "f9")]))
+
+
 def test_other_errors_are_not_hidden(retriever: CollaborativeModel) -> None:
     def broken(queries: Sequence[Query]) -> list[FloatArray]:
         raise ZeroDivisionError
@@ -251,6 +261,7 @@ def test_candidates_limit_and_seen_items_may_be_let_in(retriever: CollaborativeM
     frame = recommender.recommend(users=["u0"], n=10, candidates=[seen, "f20", "f21"], filter_seen=False)
     assert sorted(frame["item_id"]) == sorted([seen, "f20", "f21"])
     assert recommender.recommend(users=["u0"], candidates=[seen]).is_empty()
+    assert recommender.recommend(users=["u0"], candidates=[]).is_empty()
     assert recommender.recommend(users=["u0"], n=99)["item_id"].n_unique() == N_FILMS - 8
 
 
@@ -292,6 +303,21 @@ def test_parts_must_be_of_one_catalogue(retriever: CollaborativeModel) -> None:
     stub.catalogue = other.compact()
     with pytest.raises(UsageError, match="tuned on other items"):
         Recommender(retriever, stub, DATA)
+
+
+def test_users_must_have_the_numbers_the_retriever_knows_them_by() -> None:
+    rows = [(f"v{n}", f"i{n}", 0) for n in range(9)]
+    rows += [(f"u{n}", f"i{(n + k) % 10}", k) for n in range(12) for k in range(6)]
+    frame = pl.DataFrame(rows, ["user_id", "item_id", "time"], orient="row")
+    data = Dataset.from_frames(frame, name="with light users")
+    split: Any = data.split("leave-one-out", k_core=2)  # drops users alone
+    model = collab.models.get("bpr-mf")(epochs=1).fit(split)
+    ensemble = collab.models.get("ensemble").of([model])  # type: ignore[attr-defined]
+    assert split.dataset.n_items == data.n_items
+    for retriever in (model, ensemble):
+        assert Recommender(retriever, data=split).recommend(users=["u3"], n=2).height == 2
+        with pytest.raises(UsageError, match="knows 12 users by number, with light users has 21"):
+            Recommender(retriever, data=data)
 
 
 def test_scores_come_in_the_order_asked(retriever: CollaborativeModel) -> None:

@@ -52,6 +52,19 @@ def test_histories_may_be_kept_back(tuned: Recommender, tmp_path: Path) -> None:
         loaded.recommend(users=["u0"])
 
 
+def test_with_the_histories_the_vectors_of_users_are_kept_back(tmp_path: Path) -> None:
+    model: Any = collab.models.get("bpr-mf")(epochs=2).fit(SPLIT)
+    for retriever in (model, collab.models.get("ensemble").of([model])):  # type: ignore[attr-defined]
+        recommender = Recommender(retriever, data=SPLIT)
+        recommender.save_pretrained(tmp_path / "model", histories=False)
+        arrays = artifacts.load(tmp_path / "model", "recommender").arrays("model")
+        assert not any(array.any() for name, array in arrays.items() if name.endswith("users"))
+        assert not any(len(array) == N_USERS for array in arrays.values())
+        loaded, asked = Recommender.from_pretrained(tmp_path / "model"), [["f1", "f2"]]
+        assert loaded.recommend(histories=asked).equals(recommender.recommend(histories=asked))
+        assert recommender.recommend(users=["u1"]).equals(Recommender(retriever, data=SPLIT).recommend(users=["u1"]))
+
+
 def test_a_damaged_or_foreign_directory_is_told(tuned: Recommender, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no such directory"):
         Recommender.from_pretrained(tmp_path / "nowhere")

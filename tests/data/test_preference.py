@@ -104,6 +104,17 @@ def test_last_windows_follow_the_file_and_show_ten_and_one() -> None:
         split_of(made(rows), "last-windows")
 
 
+@pytest.mark.parametrize("name", ["last-windows", "per-user-random"])
+def test_what_is_asked_about_is_not_shown_where_things_were_rated_twice(name: str) -> None:
+    once = [(f"u{u}", f"i{n}", 1 + n % 5, n) for u in range(12) for n in range(12)]
+    again = [(f"u{u}", f"i{n}", 1 + n % 5, 20 + n) for u in range(12) for n in range(6, 12)]
+    settings = {"train": 8, "valid": 2, "test": 2} if name == "last-windows" else {}
+    split = split_of(made([*once, *again]), name, min_rating=3, **settings)
+    for row in (*split.train, *split.valid, *split.test):
+        assert row.item not in row.query.history
+    assert split.hash == split_of(made(once), name, min_rating=3, **settings).hash
+
+
 def test_per_user_random_asks_each_user_once() -> None:
     rows = [(f"u{u}", f"i{n}", n, 0) for u in range(40) for n in range(3 + u % 12)]
     data = Dataset.from_frames(

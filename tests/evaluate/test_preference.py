@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -150,6 +151,31 @@ def test_a_table_has_every_metric_slice_and_pair() -> None:
         ("generous", "uauc", 0.5, True, "bootstrap"),
     ]
     assert all(p.p_holm == pytest.approx(2 * 2 / 10_001) for p in found.paired)
+
+
+def test_resamples_of_many_users_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def uneven(queries: list[Query]) -> list[FloatArray]:
+        return [np.float32([(7 * int(q.user or 0) + 3 * q.candidates[0]) % 5]) for q in queries]
+
+    systems = [System("uneven", "trivial", uneven), parity()]
+    whole, sizes = evaluate(SPLIT, systems, "collm"), list[int]()
+
+    def told(found: Any) -> list[float]:
+        ends = [x for row in found.rows for interval in row.ci95.values() for x in interval]
+        return ends + [x for pair in found.paired for x in (*pair.ci95, pair.p)]
+
+    expected = told(whole)
+
+    def spied(self: Judged, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        sizes.append(weights.size)
+        return mean(self, values, weights)
+
+    mean = Judged.mean
+    monkeypatch.setattr(Judged, "mean", spied)
+    monkeypatch.setattr("tastemaker.evaluate.preference_evaluation._CELLS", 24_000, raising=False)
+    again = evaluate(SPLIT, systems, "collm")
+    assert told(again) == pytest.approx(expected, abs=1e-12)
+    assert max(sizes) <= 24_000
 
 
 def test_who_has_one_kind_of_answer_only_is_counted_out() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from tastemaker.collab.popularity import Popularity
@@ -10,7 +11,7 @@ from tastemaker.errors import ConfigError
 from tastemaker.llm.fake import FakeLM
 from tastemaker.llm.sentences import SentenceEncoder
 from tastemaker.methods.chatrec import ChatRec, questions
-from tastemaker.testing.methods import MethodContract, asked, chains, under
+from tastemaker.testing.methods import MethodContract, asked, chains, under, write_lm
 from tastemaker.testing.tiny_encoder import tiny_encoder
 from tastemaker.types import Item, Query
 
@@ -145,3 +146,32 @@ def right_first(split):
 def test_without_an_encoder_nothing_is_encoded():
     method = ChatRec(FakeLM(), under(), weight=0.0, encoder=None).tune(chains())
     assert (method.vectors.shape, method.nearness) == ((chains().dataset.n_items, 0), 0)
+
+
+def test_how_many_stand_behind_those_shown_changes_nothing_among_them():
+    """The weights were chosen over those shown alone, and count for as much before a longer list."""
+    split = chains()
+    method = ChatRec(FakeLM(), untaught(split), weight=1.0, candidates=6, encoder=None).tune(split)
+    order = np.argsort(-untaught(split).score([Query(())])[0], kind="stable").tolist()
+    few, many = (Query((Item(1),), tuple(map(Item, order[:n]))) for n in (6, len(order)))
+    (alone,), (before,) = method.score([few]), method.score([many])
+    np.testing.assert_allclose(before[:6], alone, atol=1e-5)
+    assert before[6:].max() < before[:6].min()
+
+
+def test_what_is_told_of_users_is_told_after_loading_too_unless_nobody_should_be_known(tmp_path):
+    split = chains()
+    users = split.dataset.users.with_columns(age=pl.lit(30), occupation=pl.lit("lawyer"), zip_code=pl.lit("94110"))
+    split = replace(split, dataset=replace(split.dataset, users=users))
+    settings = {"weight": 0.5, "encoder": None}
+    method = ChatRec(str(write_lm(tmp_path / "lm")), untaught(split), **settings).tune(split)
+    query = asked(split, n=1)[0]
+    prompt = method.prompt(query, query.candidates)
+    assert "User profile: age 30, occupation lawyer." in prompt.text()
+    method.save(tmp_path / "saved")
+    loaded = ChatRec.load(tmp_path / "saved")
+    assert loaded.prompt(query, query.candidates) == prompt
+    np.testing.assert_allclose(loaded.score([query])[0], method.score([query])[0], atol=1e-4)
+    assert loaded.users.columns == ["age", "occupation"]
+    method.without_users().save(tmp_path / "bare")
+    assert "User profile" not in ChatRec.load(tmp_path / "bare").prompt(query, query.candidates).text()

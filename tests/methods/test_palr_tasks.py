@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tastemaker.collab.popularity import Popularity
 from tastemaker.data.dataset import Dataset
 from tastemaker.methods._palr_fusion import FEATURES, Weights, chosen, features, gain, pooled, retrieval_ceiling
 from tastemaker.methods._palr_profile import Keywords
@@ -13,6 +14,7 @@ from tastemaker.methods._palr_tasks import Tasks, chosen_users
 from tastemaker.methods.palr import PALR
 from tastemaker.testing.methods import asked, chains, under
 from tastemaker.testing.tiny_llm import tiny_lm
+from tastemaker.tuning.stages import Group
 
 SPLIT = chains()
 N = 20
@@ -246,6 +248,20 @@ def test_an_instruction_shows_and_answers_the_same_candidates():
         if one.candidates:
             assert all(f'"{title}"' in prompt.text().partition("candidates are")[2] for title in titles)
             assert len(titles) <= 6
+
+
+def test_however_few_candidates_fit_some_of_them_are_wrong():
+    for window in (2, 6, 10, 50):
+        method = PALR(tiny_lm(), Popularity().fit(SPLIT), decode="trie", max_steps=0, window=window).tune(SPLIT)
+        (stage,) = method.reading.stages(SPLIT, Group({}, 1.0))
+        examples = [one for batch in stage.epoch(np.random.default_rng(0)) for one in batch if one.candidates]
+        assert examples
+        for one in examples:
+            prompt, answer = method.reading.asked(one)
+            shown = prompt.text().partition("candidates are")[2].count('"') // 2
+            right = len(answer.text().splitlines())
+            assert 1 <= right <= max(window // 2, 1)
+            assert right < shown <= window
 
 
 def test_letters_answer_with_the_label_of_the_next_item():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -88,6 +89,18 @@ class UserModel(CollaborativeModel):
         """``[item, d]``; zero rows for unknown items."""
         _ = self.known_items
         return self.items.numpy().copy()
+
+    @property
+    def n_users(self) -> int | None:
+        """How many users have a vector of their own, if any has."""
+        _ = self.known_items
+        return len(self.users) if self.users.any() else None
+
+    def without_users(self) -> Self:
+        """The same model, to which everybody is a stranger."""
+        bare = copy(self)
+        bare.users = torch.zeros_like(self.users[:1])
+        return bare
 
     def user_vectors(self, queries: Sequence[Query]) -> FloatArray:
         """``[query, d]``: own vectors of known users, for others what their history gives; zero without either."""

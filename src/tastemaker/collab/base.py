@@ -73,6 +73,10 @@ class Learned(ABC):
             setattr(self, name, np.asarray(state[name], dtype=np.int32))
         self._restore({name: array for name, array in state.items() if name not in self._counted})
 
+    def without_users(self) -> Self:
+        """The same model without anything it keeps about any user; most keep nothing."""
+        return self
+
     @abstractmethod
     def _state(self) -> dict[str, np.ndarray[Any, Any]]: ...
 
@@ -107,6 +111,11 @@ class CollaborativeModel(Learned):
     def probabilities(self) -> bool:
         """Whether the scores are logits of a softmax, so that how sure it is of a choice can be read from them."""
         return False
+
+    @property
+    def n_users(self) -> int | None:
+        """How many users it knows by number; None for a model that knows people by their histories alone."""
+        return None
 
     def fit(self, split: Split, *, seed: int = 0, progress: Progress = quiet) -> Self:
         """The same model, trained on ``split.train`` (early stopping on ``split.valid`` where it trains)."""

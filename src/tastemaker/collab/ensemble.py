@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -75,6 +76,18 @@ class Ensemble(CollaborativeModel):
         if not tables:
             raise UsageError(f"no member of {self.config.members} has item vectors; add a neural model such as sasrec")
         return np.concatenate(tables, axis=1).astype(np.float32)
+
+    @property
+    def n_users(self) -> int | None:
+        """How many users any member knows by number."""
+        _ = self.known_items
+        return max((n for member in self.members if (n := member.n_users) is not None), default=None)
+
+    def without_users(self) -> Self:
+        """The same of members without users."""
+        bare = copy(self)
+        bare.members = tuple(member.without_users() for member in self.members)
+        return bare
 
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
         seeds = rng.integers(2**31, size=len(self.config.members))

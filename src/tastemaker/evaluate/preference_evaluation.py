@@ -32,6 +32,8 @@ SCHEMA: dict[str, Any] = {
 }
 """Columns of the outcomes. ``user`` is the user's number, or -1 - case for a stranger; the counts say how many train
 rows the user and the item have."""
+_CELLS = 2**24
+"""Of the table of resamples and users that is held at a time: 128 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class PreferenceEvaluation(Evaluation):
 
     def _row(self, system: str) -> Row:
         runs, copies = self._runs_of(system), self._judged[system]
-        metrics = [m for m in self._metrics if runs[0].probabilities or not m.needs_probabilities]
+        metrics = self._metrics_of(system)
         drawn = {m.name: self._drawn(system, m.name) for m in metrics}
         by_seed = {m.name: tuple(float(m.of(copy, copy.once())[0]) for copy in copies) for m in metrics}
         return Row(
@@ -82,6 +84,10 @@ class PreferenceEvaluation(Evaluation):
     def _metrics(self) -> list[PreferenceMetric]:
         return [preference_metric(name) for name in self.protocol.metrics]
 
+    def _metrics_of(self, system: str) -> list[PreferenceMetric]:
+        """Those that mean something for the system's scores."""
+        return [m for m in self._metrics if self._runs_of(system)[0].probabilities or not m.needs_probabilities]
+
     @cached_property
     def _judged(self) -> dict[str, list[Judged]]:
         """By system, what each trained copy said; all of them of the same rows in the same order."""
@@ -97,20 +103,25 @@ class PreferenceEvaluation(Evaluation):
 
     def _drawn(self, system: str, name: str) -> Floats:
         """``[resample]``: the metric of the system, whichever users were drawn."""
-        if (system, name) not in self._estimates:
-            self._estimates[system, name] = _mean(preference_metric(name), self._judged[system], self._weights)
         return self._estimates[system, name]
 
     @cached_property
     def _estimates(self) -> dict[tuple[str, str], Floats]:
-        return {}
+        """``[resample]`` by system and metric: all of them from one pass over the resamples."""
+        found: dict[tuple[str, str], list[Floats]] = {}
+        for weights in self._weights():
+            for system, copies in self._judged.items():
+                for m in self._metrics_of(system):
+                    found.setdefault((system, m.name), []).append(_mean(m, copies, weights))
+        return {key: np.concatenate(parts) for key, parts in found.items()}
 
-    @cached_property
-    def _weights(self) -> Floats:
-        """``[resample, user]``: how often each user was drawn."""
+    def _weights(self) -> Iterator[Floats]:
+        """``[resample, user]``: how often each user was drawn, a few resamples at a time."""
         n_users = next(iter(self._judged.values()))[0].n_users
         rng = np.random.default_rng(RESAMPLING_SEED)
-        return rng.multinomial(n_users, np.full(n_users, 1 / n_users), size=RESAMPLES).astype(np.float64)
+        step, even = max(1, _CELLS // n_users), np.full(n_users, 1 / n_users)
+        for start in range(0, RESAMPLES, step):
+            yield rng.multinomial(n_users, even, size=min(step, RESAMPLES - start)).astype(np.float64)
 
     @cached_property
     def _slices(self) -> list[tuple[str, BoolArray]]:

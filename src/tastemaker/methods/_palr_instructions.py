@@ -73,7 +73,8 @@ class Instructions:
     def stages(self, split: Split, adapters: Group) -> list[Stage]:
         """One stage over the instruction data of the chosen users; the loss is on the answer alone."""
         config, method = self.method.config, self.method
-        tasks = Tasks(split, method.keywords.table, history=config.history, n=self.lister.most, tasks=config.tasks)
+        shown = max(self.lister.most, 2 * LIST)  # `asked` shows what fits
+        tasks = Tasks(split, method.keywords.table, history=config.history, n=shown, tasks=config.tasks)
         users = chosen_users(len(split.sequences), config.user_share, method.seed)
         rows = config.batch_rows
 
@@ -97,12 +98,12 @@ class Instructions:
         ]
 
     def asked(self, example: Example) -> tuple[Prompt, Prompt]:
-        """An example as it is shown and as it should be answered; no more candidates than surely fit."""
+        """An example as shown and answered: no more candidates than surely fit, and at most half of them right."""
         words = self.method.counted(example.history)
         shown = example.candidates
         if shown:
             right, size = set(example.answer), self.wording.window(shown, self.lister.most, words)
-            first = example.answer[:size]
+            first = example.answer[: size // 2]
             kept = {*first, *[i for i in shown if i not in right][: size - len(first)]}
             shown = tuple(item for item in shown if item in kept)
         answer = [item for item in example.answer if not shown or item in shown]

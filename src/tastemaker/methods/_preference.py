@@ -215,6 +215,16 @@ class PreferenceMethod(Method):
         }
         return Stage(name=name, **found)
 
+    def without_users(self) -> Self:
+        """The same method, witnesses too. Raises `UsageError` for an encoder that learned with the mapper."""
+        modules = self.reading.modules() if hasattr(self, "reading") else {}
+        names = [name for module in modules.values() for name in module.state_dict()]
+        if any(name.endswith("users.weight") for name in names):
+            raise UsageError("an encoder tuned with the mapper holds a vector for every user; tune with another stage")
+        other = super().without_users()
+        other.witnesses = tuple(witness.without_users() for witness in self.witnesses)
+        return other
+
     def save(self, path: Path) -> None:
         """Adapters as peft saves them, all modules, witnesses and weights; the base model by name and hash."""
         if not hasattr(self, "reading"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -89,8 +90,11 @@ class Method(ABC):
         """Undo ``save``. Raises `ArtifactError`; never runs code from the directory."""
 
     def without_users(self) -> Self:
-        """The same method without anything it keeps about any user; most keep nothing."""
-        return self
+        """The same method without anything it keeps about any user."""
+        other = copy(self)
+        if hasattr(self, "collab"):
+            other.collab = self.collab.without_users()
+        return other
 
     def rank(self, query: Query) -> Ranking:
         """The query's candidates, best first; ties keep the order shown."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from tastemaker import artifacts, collab
@@ -35,6 +36,7 @@ _CLEAR, _LIKELY = 2.0, 1.0
 """Standard errors by which a weight must help: the model's, which costs a prompt a question and is chosen by few of
 them, and that of nearness, which costs next to nothing."""
 _TOP = 5  # places that the weight is chosen by
+_TOLD = ("age", "gender", "occupation")  # of a user, in the prompt
 
 
 class ChatRecConfig(MethodConfig):
@@ -83,6 +85,8 @@ class ChatRec(Method):
     nearness: float
     vectors: FloatArray
     """``[item, size]`` of titles and attributes; of size 0 without an encoder."""
+    users: pl.DataFrame
+    """Row i is what prompts tell of user i; saved with the method."""
 
     def __init__(self, llm: str | LanguageModel, collab: CollaborativeModel, **settings: Any) -> None:
         """``llm``: a name or directory for `LocalLM.load`, or a model, which may be remote if it tells scores."""
@@ -105,6 +109,7 @@ class ChatRec(Method):
         """The same method with its two weights: as configured, or the surest on ``split.valid``."""
         require_fitted(self.collab, split.dataset, "retriever")
         self.catalogue, config = split.dataset, self.config
+        self.users = split.dataset.users.select(pl.col(name) for name in _TOLD if name in split.dataset.users.columns)
         self.vectors = self._encoded(progress)
         self.nearness, self.weight = config.nearness or 0.0, config.weight or 0.0
         asked = questions(split.valid)
@@ -138,7 +143,7 @@ class ChatRec(Method):
         return ranking_prompt(scene, self.llm, answer=64)
 
     def save(self, path: Path) -> None:
-        """Settings, weight, retriever and items; the language model by name and hash."""
+        """Settings, weight, retriever, items and what is told of users; the language model by name and hash."""
         self._require("has nothing to save")
         if not isinstance(self.llm, LocalLM):
             raise ConfigError("only a chatrec over a local language model can be saved")
@@ -152,7 +157,7 @@ class ChatRec(Method):
             kind=KIND,
             arrays={"collab": arrays, "texts": {"vectors": self.vectors}},
             json=json,
-            frames={"items": self.catalogue.items},
+            frames={"items": self.catalogue.items, **({"users": self.users} if self.users.height else {})},
         )
 
     @classmethod
@@ -166,14 +171,23 @@ class ChatRec(Method):
             about.llm.require(method.llm, path)
         method.catalogue = saved_catalogue(artifact, len(retriever.item_counts))
         method.weight, method.nearness = about.weight, about.nearness
+        method.users = artifact.frame("users") if "users.parquet" in artifact.names else pl.DataFrame()
         method.vectors = np.array(artifact.arrays("texts")["vectors"], dtype=np.float32)
         if len(method.vectors) != method.catalogue.n_items:
             raise ArtifactError(f"{path}: has vectors of {len(method.vectors)} items; save it again")
         return method
 
+    def without_users(self) -> Self:
+        """The same method without what it tells of anybody."""
+        other = super().without_users()
+        other.users = self.users.clear()
+        return other
+
     def _fused(self, queries: Sequence[Query], weight: float, progress: Progress) -> list[FloatArray]:
-        priors = [_spread(prior) for prior in self.collab.score_candidates(queries)]
-        tops = [np.argsort(-prior, kind="stable")[: self.config.candidates].tolist() for prior in priors]
+        priors = self.collab.score_candidates(queries)
+        tops = [np.argsort(-_spread(prior), kind="stable")[: self.config.candidates].tolist() for prior in priors]
+        # In units of those shown, as when the weights were chosen: how many stand behind them changes nothing.
+        priors = [_spread(prior, top) for prior, top in zip(priors, tops, strict=True)]
         shown = [_only(query, top) for query, top in zip(queries, tops, strict=True)]
         told = [np.zeros(len(top), dtype=np.float32) for top in tops]
         if self.nearness:
@@ -237,10 +251,10 @@ class ChatRec(Method):
         return Title(item, plain_title(self.catalogue.titles[item]))
 
     def _profile(self, user: User | None) -> dict[str, str]:
-        if user is None or user >= self.catalogue.n_users:
+        if user is None or user >= self.users.height:
             return {}
-        row = self.catalogue.users.row(user, named=True)
-        return {name: str(value) for name, value in row.items() if name in ("age", "gender", "occupation") and value}
+        row = self.users.row(user, named=True)
+        return {name: str(value) for name, value in row.items() if name in _TOLD and value}
 
     def _require(self, what: str) -> None:
         if not hasattr(self, "weight"):
@@ -283,8 +297,9 @@ def _least(gains: Any, clear: float) -> float:
     return float(gains.mean() - clear * gains.std() / len(gains) ** 0.5)
 
 
-def _spread(scores: FloatArray) -> FloatArray:
-    """In units of the scores' own spread."""
-    deviation = float(scores.std())
-    spread: FloatArray = ((scores - scores.mean()) / (deviation or 1.0)).astype(np.float32)
+def _spread(scores: FloatArray, among: Sequence[int] | None = None) -> FloatArray:
+    """In units of the scores' own spread, or of that ``among`` some of them."""
+    known = scores if among is None else scores[np.sort(among)]
+    deviation = float(known.std())
+    spread: FloatArray = ((scores - known.mean()) / (deviation or 1.0)).astype(np.float32)
     return spread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -170,7 +169,7 @@ class PALR(Method):
 
     def without_users(self) -> Self:
         """The same method without anything that was written about anybody."""
-        other = copy(self)
+        other = super().without_users()
         other.written = {}
         return other
 

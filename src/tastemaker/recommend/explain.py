@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,20 @@ class Explanation:
         return asdict(self)
 
 
-def explanation(data: Dataset, query: Query, scorer: Scorer) -> Explanation:
-    """The explanation of the query's first candidate against the others."""
+def explanation(data: Dataset, query: Query, scorer: Scorer, *, by_id: bool = False) -> Explanation:
+    """The explanation of the query's first candidate against the others.
+
+    ``by_id``: the scorer knows users by number, whom nothing left out of a history changes; effects are then those on
+    somebody with the same history.
+    """
     target = query.candidates[0]
+    whole = replace(query, user=None) if by_id else query
     left_out = list(dict.fromkeys(reversed(query.history)))[:LATEST]
-    scores, degraded = scorer([query, *(_without(query, item) for item in left_out)])
-    edges = [_edge(row) for row in scores]
+    asked = [whole, *(_without(whole, item) for item in left_out)]
+    scores, degraded = scorer(asked if whole == query else [query, *asked])
+    measured = scores[-len(asked) :]
+    rows = (row if one.history else _spread(row, measured[0]) for row, one in zip(measured, asked, strict=True))
+    edges = [_edge(row) for row in rows]
     effects = [edges[0] - edge for edge in edges[1:]]
     order = np.argsort([-effect for effect in effects], kind="stable").tolist()
     evidence = tuple(_evidence(data, left_out[i], target, effects[i]) for i in order)
@@ -122,6 +130,12 @@ def _edge(scores: FloatArray) -> float:
     """How far the first candidate is above the mean of all: what is left when all scores move together."""
     finite = scores[np.isfinite(scores)]
     return float(scores[0] - finite.mean()) if np.isfinite(scores[0]) else 0.0
+
+
+def _spread(scores: FloatArray, like: FloatArray) -> FloatArray:
+    """Scores for somebody without a history, mere counts perhaps, as far apart as the others are."""
+    own, theirs = (float(row[np.isfinite(row)].std()) if np.isfinite(row).any() else 0.0 for row in (scores, like))
+    return scores * np.float32(theirs / own) if own > 0 else scores
 
 
 def _quoted(title: str) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Split
-from tastemaker.errors import LanguageModelError, UsageError
+from tastemaker.errors import LanguageModelError, PromptError, UsageError
 from tastemaker.methods.base import Method
 from tastemaker.recommend import saved
 from tastemaker.recommend.explain import Explanation, explanation
@@ -45,9 +45,9 @@ class Recommender:
     """The retriever proposes, the ranker re-scores what was proposed, and every list is checked before it leaves.
 
     ``Recommender(sasrec, llara).recommend(users=["42"], n=10)``. Items and users go by their outside ids. Should the
-    language model fail, the retriever answers alone and ``degraded`` says so. Threads may share it: with a
-    language model in this process, whose weights and slots are not the same while it answers, it answers one call at a
-    time; several where the model is a server's.
+    language model fail, or lack room for what it would have to read, the retriever answers alone and ``degraded`` says
+    so. Threads may share it: with a language model in this process, whose weights and slots are not the same while it
+    answers, it answers one call at a time; several where the model is a server's.
     """
 
     repairs: int
@@ -89,11 +89,14 @@ class Recommender:
         """``user_id, item_id, rank, score, title``: ``n`` rows for each user, best first.
 
         ``users`` are known ones; new ones come as ``histories``, item ids oldest first, and are numbered unless
-        given by name. ``candidates`` limits what may be recommended, ``filter_seen`` leaves out the history.
+        given by name. ``candidates`` limits what may be recommended, to nothing where it is empty; ``filter_seen``
+        leaves out the history.
         Raises `UsageError` for an id that is not known. ``score`` is null where the ranker gave none.
         """
         names, queries = self._asked(users, histories)
         pool = () if candidates is None else tuple(self.item_numbers(candidates))
+        if candidates is not None and not pool:
+            names, queries = [], []  # nothing may be recommended; a query without candidates would mean everything
         queries = [Query(history=q.history, candidates=pool, user=q.user) for q in queries]
         answers = self.answer(queries, n, filter_seen=filter_seen, progress=progress)
         rows = [
@@ -162,8 +165,9 @@ class Recommender:
         allowed[target] = False
         (rivals,) = best(scores[None], allowed[None], _RIVALS)
         query = Query(query.history, (target, *map(Item, rivals.tolist())), query.user)
+        by_id = query.user is not None and self.retriever.n_users is not None
         with self._turn():
-            found = explanation(self.data, query, lambda queries: self._scores(queries, progress))
+            found = explanation(self.data, query, lambda queries: self._scores(queries, progress), by_id=by_id)
             self.degraded = found.degraded
         return found
 
@@ -231,7 +235,7 @@ class Recommender:
         found = self._retrieved(queries, max(n, self.n_candidates), filter_seen)
         try:
             proposed = self._proposed(found)
-        except LanguageModelError:
+        except (LanguageModelError, PromptError):
             proposed = None
         if proposed is not None:
             return [checked(r, one.pool, n, one.allowed) for r, one in zip(proposed, found, strict=True)]
@@ -269,7 +273,7 @@ class Recommender:
             return self._by_retriever(queries), False
         try:
             return self._by_ranker(queries, progress), False
-        except LanguageModelError:
+        except (LanguageModelError, PromptError):
             return self._by_retriever(queries), True
 
     def _by_ranker(self, queries: Sequence[Query], progress: Progress = quiet) -> list[FloatArray]:
@@ -308,6 +312,12 @@ class Recommender:
             known = len(self.retriever.known_items)
             raise UsageError(
                 f"the retriever knows {known:,} items, {self.data.name} has {n_items:,}; fit it on this data"
+            )
+        numbered = self.retriever.n_users
+        if numbered is not None and self.data.n_users and numbered != self.data.n_users:
+            raise UsageError(
+                f"the retriever knows {numbered:,} users by number, {self.data.name} has {self.data.n_users:,}; "
+                "give the split it was fitted on"
             )
         if self.ranker is None or self.ranker.catalogue is self.data:
             return

@@ -50,7 +50,7 @@ def save(
     histories: bool = True,
 ) -> None:
     """Write them to ``path``, whole or not at all. Raises `ArtifactError`."""
-    about, arrays = collab.packed(retriever)
+    about, arrays = collab.packed(retriever if histories else retriever.without_users())
     name = None if ranker is None else methods.registry.name_of(type(ranker))
     config = Config(version=_version(), data=data.name, retriever=about, ranker=name, n_candidates=n_candidates)
     with tempfile.TemporaryDirectory(prefix="tastemaker-") as folder:

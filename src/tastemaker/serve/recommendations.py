@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tastemaker.errors import LanguageModelError, UsageError
+from tastemaker.errors import LanguageModelError, PromptError, UsageError
 from tastemaker.recommend import Recommender
 from tastemaker.serve.problems import Problem, invalid
 from tastemaker.types import Item, Query
@@ -69,7 +69,7 @@ class Recommendations:
             degraded = recommender is self._alone
             try:
                 (scores,) = recommender.score_queries([asked])
-            except LanguageModelError:
+            except (LanguageModelError, PromptError):
                 degraded = True
                 (scores,) = self._alone.score_queries([asked])
         found = dict(zip(asked.candidates, map(float, scores), strict=True))

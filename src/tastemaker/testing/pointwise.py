@@ -119,6 +119,16 @@ class PointwiseModelContract:
                 array[...] = 0
         np.testing.assert_array_equal(fitted.score(asked())[0], loaded.score(asked())[0])
 
+    def test_to_a_model_without_users_everybody_is_a_stranger(self, fitted: PointwiseModel) -> None:
+        bare = fitted.without_users()
+        assert not bare.known_users.any()
+        for name, array in bare.state().items():
+            if name.split(".")[0] in ("users", "user_counts"):
+                assert not np.ptp(array, axis=0).any()
+        nobody = [replace(query, user=None) for query in asked()]
+        for row, other in zip(bare.score(asked()), fitted.score(nobody), strict=True):
+            np.testing.assert_allclose(row, other, atol=1e-6)
+
     def test_one_kind_of_answer_only_is_refused(self, make: type[PointwiseModel]) -> None:
         split = tastes_split()
         liked: tuple[Judgement, ...] = tuple(row for row in split.train if row.liked)

@@ -57,6 +57,16 @@ class PointwiseModel(Learned):
         """``[query, d]``: who asks; zero rows where ``knows`` is False. Raises `UsageError` if it has none."""
         raise UsageError(f"{type(self).__name__} has no user vectors; use a neural model such as mf")
 
+    def without_users(self) -> Self:
+        """The same model, to which everybody is a stranger: each user has what the unknown one has, the last row."""
+        state = self.state()
+        state["user_counts"][:] = 0
+        for name in {"users", "users.weight"} & state.keys():
+            state[name][:] = state[name][-1]
+        bare = type(self)(self.config)
+        bare.restore(state)
+        return bare
+
     def knows(self, queries: Sequence[Query]) -> BoolArray:
         """``[query]``: whether the model has anything to say of who asks: here, a user of the training data."""
         return self.users_of(queries) >= 0

@@ -18,7 +18,7 @@ class LastWindows(SplitRule):
     """TALLRec's protocol for films: nearly a cut by user, since the runs of a user stand together.
 
     Users come in the order in which the file first names them, which is no order in time. The defaults are those of
-    MovieLens-100K; its first user to test is also the last of valid.
+    MovieLens-100K; its first user to test is also the last of valid. Of a user's ratings of one item the first counts.
     """
 
     min_rating: float = Field(default=4, allow_inf_nan=False)
@@ -31,7 +31,7 @@ class LastWindows(SplitRule):
 
     def apply(self, dataset: Dataset) -> PreferenceSplit:
         """Split the dataset; users and items keep their numbers."""
-        data = timed(dataset)
+        data = timed(dataset).without_repeats()
         rows = list(self._windows(data))
         wanted = self.train + self.valid + self.test
         if len(rows) < wanted:

@@ -18,7 +18,8 @@ class PerUserRandom(SplitRule):
     """TALLRec's protocol for books, where no times are known: one question for each user.
 
     The defaults are those of Book-Crossing, whose rating 0 says "read, not rated" and counts as disliked there.
-    The users' own shuffle was not seeded, so the parts are like the released ones, not the same.
+    The users' own shuffle was not seeded, so the parts are like the released ones, not the same. Of a
+    user's ratings of one item the first counts.
     """
 
     min_rating: float = Field(default=6, allow_inf_nan=False)
@@ -39,10 +40,10 @@ class PerUserRandom(SplitRule):
 
     def apply(self, dataset: Dataset) -> PreferenceSplit:
         """Split the dataset; users and items keep their numbers."""
-        rng = np.random.default_rng(self.seed)
-        likes = liked_at(dataset, self.min_rating).tolist()
+        rng, data = np.random.default_rng(self.seed), dataset.without_repeats()
+        likes = liked_at(data, self.min_rating).tolist()
         rows, start = [], 0
-        for user, items, _ in sequences(dataset):
+        for user, items, _ in sequences(data):
             order = rng.permutation(len(items))
             if len(items) > self.min_history:
                 said = likes[start : start + len(items)]
@@ -51,8 +52,8 @@ class PerUserRandom(SplitRule):
         rows = [rows[at] for at in rng.permutation(len(rows))]
         first = int(len(rows) * self.train)
         second = first + int(len(rows) * self.valid)
-        parts = checked((tuple(rows[:first]), tuple(rows[first:second]), tuple(rows[second:])), dataset)
-        return PreferenceSplit(dataset, "per-user-random", self.settings(), *parts)
+        parts = checked((tuple(rows[:first]), tuple(rows[first:second]), tuple(rows[second:])), data)
+        return PreferenceSplit(data, "per-user-random", self.settings(), *parts)
 
     def _row(self, user: int, judged: list[tuple[Item, bool]]) -> Judgement:
         item, liked = judged[-1]
