@@ -167,6 +167,13 @@ def test_of_whom_nothing_is_known_nothing_is_said() -> None:
         np.testing.assert_array_equal(quick(name, epochs=3).fit(tastes_split()).score([nobody])[0], 0)
 
 
+@pytest.mark.parametrize("name", ["din", "ctrl-din"])
+def test_a_last_batch_may_be_one_row(name: str) -> None:
+    split = tastes_split()
+    model = quick(name, epochs=2, batch_size=4).fit(replace(split, train=split.train[:25]))
+    assert np.isfinite(np.concatenate(model.score(asked()[:3]))).all()
+
+
 def test_dins_user_depends_on_the_item_asked_about() -> None:
     model = quick("din", epochs=2).fit(tastes_split())
     with pytest.raises(UsageError, match="one candidate at a time"):

@@ -207,6 +207,15 @@ def test_a_run_does_not_go_on_in_other_numbers(tmp_path):
         LLaRA(lm, under(), config=method.config).tune(chains(), run_dir=tmp_path)
 
 
+def test_a_kill_between_the_two_swaps_of_a_save_loses_nothing(tmp_path):
+    stopped(tmp_path, 7)
+    folder = tmp_path / "checkpoints" / "toy"
+    folder.rename(folder.with_name(".old-toy"))
+    seen: list[float] = []
+    Toy().run(tmp_path, progress=lambda task, done, *rest: seen.append(done))
+    assert seen == list(range(8, 21))
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     stopped(tmp_path, 3)
     folder = tmp_path / "checkpoints" / "toy"

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from torch import Tensor
 
+from tastemaker.atomic import find_directory
 from tastemaker.errors import Interrupted, TrainingError
 from tastemaker.tuning import checkpoint
 from tastemaker.tuning.checkpoint import State
@@ -54,7 +55,7 @@ def run(
     folder = None if run_dir is None else run_dir / "checkpoints" / stage.name
     optimizer = _Optimizer(stage)
     log = _Log(None if run_dir is None else run_dir / "log.jsonl", stage.name)
-    if folder is not None and folder.exists():
+    if folder is not None and find_directory(folder).exists():
         optimizer.put(checkpoint.load(folder, facts))
     log.cut(optimizer.state.step)
     batches = _Batches(stage, seed)

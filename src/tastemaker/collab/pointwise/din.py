@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tastemaker.collab._losses import Dropout
 from tastemaker.collab.base import CollabConfig
@@ -87,7 +88,11 @@ class Dice(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """``[row, d]`` -> the same shape."""
-        gate = torch.sigmoid(self.standing(values))
+        if self.training and len(values) == 1:  # who stands alone stands as all before did
+            standing = functional.batch_norm(values, self.standing.running_mean, self.standing.running_var)
+        else:
+            standing = self.standing(values)
+        gate = torch.sigmoid(standing)
         return values * (gate + self.slope * (1 - gate))
 
 
