@@ -66,8 +66,8 @@ def save(
     Each key names a file (``"collab/model"`` lands in a sub-directory). In ``arrays`` a mapping becomes a file of
     that name; arrays given directly share the file ``arrays``. Numbers must be finite. ``parts`` are directories
     that hold artefacts; each is copied into a sub-directory, from which it can be loaded by itself. ``card`` becomes
-    the ``README.md``, which people may edit. A directory that is not an artefact, or that holds files of someone
-    else, is never replaced. Raises `ArtifactError`.
+    the ``README.md``, which people may edit. A directory that is not an artefact of that kind, or that holds files
+    of someone else, is never replaced. Raises `ArtifactError`.
     """
     files = _encoded(arrays or {}, json or {}, frames or {})
     for name, part in (parts or {}).items():
@@ -76,7 +76,7 @@ def save(
     manifest = {"format": FORMAT, "kind": checked_name(kind), "files": entries}
     files |= {_MANIFEST: _json_bytes(_MANIFEST, manifest)} | ({} if card is None else {_CARD: card.encode()})
     try:
-        atomic.write_directory(path, files, may_replace=lambda root: _require_replaceable(root, path))
+        atomic.write_directory(path, files, may_replace=lambda root: _require_replaceable(root, path, kind))
     except OSError as error:
         raise ArtifactError(f"{path}: not saved ({error.strerror or error}); what was there before is kept") from error
 
@@ -308,12 +308,15 @@ def _read(file: Path, path: object, *, size: int | None = None) -> bytes:
         raise ArtifactError(f"{path}: {file.name} cannot be read ({error.strerror or error})") from error
 
 
-def _require_replaceable(root: Path, path: object) -> None:
+def _require_replaceable(root: Path, path: object, kind: str) -> None:
     if not root.is_dir():
         raise ArtifactError(f"{path}: a file is there; choose another path or move it")
     if not any(root.iterdir()):
         return
-    if strange := set(_walk(root, path)) - _read_manifest(root, path).files.keys() - {_MANIFEST} - _FREE:
+    there = _read_manifest(root, path)
+    if there.kind != kind:
+        raise ArtifactError(f"{path}: holds a {there.kind!r}, which a {kind!r} would replace; choose another path")
+    if strange := set(_walk(root, path)) - there.files.keys() - {_MANIFEST} - _FREE:
         raise ArtifactError(f"{path}: holds {min(strange)}, which saving would delete; choose another path or move it")
 
 

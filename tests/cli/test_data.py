@@ -81,6 +81,30 @@ def test_export_can_be_imported_again(data: Path, tmp_path: Path) -> None:
     assert Dataset.load(tmp_path / "again").titles == films().titles
 
 
+def test_what_was_saved_is_not_replaced_by_something_else(data: Path, counted: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    tastemaker("data", "import", data, "--out", mine).ok()
+    tastemaker("data", "split", mine, "--split", "leave-one-out", "-o", "k_core=0", "--out", mine).fails(
+        2, "holds a 'dataset'"
+    )
+    assert Dataset.load(mine).hash == films().hash
+    tastemaker("data", "import", data, "--out", counted / "model").fails(2, "holds a 'recommender'")
+    tastemaker("data", "import", data, "--out", mine).ok()
+
+
+def test_export_spares_files_that_are_not_its_own(tmp_path: Path) -> None:
+    inter = tmp_path / "books" / "books.inter"
+    inter.parent.mkdir()
+    rows = "".join(f"u{i % 3}\tb{i}\tso good\n" for i in range(9))
+    inter.write_text("user_id:token\titem_id:token\treview:token_seq\n" + rows)
+    before = inter.read_bytes()
+    tastemaker("data", "export", inter.parent, "--out", tmp_path).fails(2, "books.inter", "is there already")
+    assert [path.name for path in inter.parent.iterdir()] == ["books.inter"]
+    assert inter.read_bytes() == before
+    for _ in range(2):
+        tastemaker("data", "export", inter.parent, "--out", tmp_path / "elsewhere").ok()
+
+
 def test_fetch_tells_where_the_files_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "ml-1m").mkdir()
     monkeypatch.setenv("TASTEMAKER_DATA", str(tmp_path))

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from shell import tastemaker
 
@@ -117,6 +118,20 @@ def test_results_that_are_none_are_told(tuned: Path, tmp_path: Path) -> None:
     tastemaker("compare", result).fails(2, "is not a result: ")
     result.write_text("[]")
     tastemaker("compare", result).fails(2, "is not a result: expected what `tastemaker evaluate --out` writes")
+
+
+def test_a_table_of_something_else_is_never_replaced_by_outcomes(counted: Path, tmp_path: Path) -> None:
+    table, result = tmp_path / "shop.parquet", tmp_path / "shop.json"
+    pl.DataFrame({"user_id": ["a"], "item_id": ["b"]}).write_parquet(table)
+    before = table.read_bytes()
+    tastemaker("evaluate", counted, *PROTOCOL, "--out", result).fails(2, "shop.parquet")
+    kept = tmp_path / "kept.json"
+    tastemaker("evaluate", counted, *PROTOCOL, "--out", kept).ok()
+    tastemaker("evaluate", counted, *PROTOCOL, "--out", kept).ok()
+    tastemaker("compare", kept, "--out", result).fails(2, "shop.parquet")
+    tastemaker("compare", kept, "--out", table).fails(2, "json")
+    assert table.read_bytes() == before
+    assert not result.exists()
 
 
 def test_a_run_named_like_a_baseline_can_be_judged(data: Path, tmp_path: Path) -> None:

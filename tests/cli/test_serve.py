@@ -58,9 +58,13 @@ def test_a_run_is_served_on_this_machine(tuned: Path, asked: list[tuple[Any, ...
     assert tastemaker("recommend", tuned, "--user", "u0").ok(), "the run is as good as before"
 
 
-def test_state_of_a_bare_recommender_lies_beside_it(tuned: Path) -> None:
+def test_state_of_a_bare_recommender_lies_beside_it(tuned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert opening.state_folder(tuned) == tuned / "serve"
     assert opening.state_folder(tuned / "model") == tuned / "model.serve"
+    monkeypatch.chdir(tuned / "model" / "ranker")
+    assert opening.state_folder("..") == tuned / "model.serve"
+    monkeypatch.chdir(tuned / "model")
+    assert opening.state_folder(".") == tuned / "model.serve"
 
 
 def test_keys_come_from_a_file_or_the_environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_a_foreign_directory_is_left_alone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "model" / "weights.bin").write_bytes(b"x")
     tastemaker(*command, "--overwrite").fails(2, "model")
     assert (tmp_path / "model" / "weights.bin").read_bytes() == b"x"
+
+
+def test_overwrite_neither_spoils_nor_takes_over_what_was_saved(counted: Path, data: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    shutil.copytree(counted / "model", saved)
+    before = names(saved)
+    tastemaker("train", "popularity", "--data", data, "--out", saved, *LOO, "--overwrite").fails(2, "is no run")
+    assert names(saved) == before
+    run = tmp_path / "run"
+    shutil.copytree(counted / "model", run / "model")
+    tastemaker("train", "popularity", "--data", data, "--out", run, *LOO, "--overwrite").ok()
+    assert json.loads((run / "model" / "config.json").read_text())["retriever"]["name"] == "popularity"
 
 
 def test_a_run_is_repeated_from_its_config(counted: Path, data: Path, tmp_path: Path) -> None:

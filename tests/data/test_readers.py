@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def test_exported_to_recbole_then_read_is_identical(
     columns = ["user_id", "item_id", "rating", "time"]
     items = pl.DataFrame({"item_id": [rows[0][1]], "title": [title], "year": [1999], "genres": [genres]})
     data = Dataset.from_frames(pl.DataFrame(rows, schema=columns, orient="row"), items, name="out")
-    back = load_dataset("recbole", recbole.export(data, tmp_path))
+    back = load_dataset("recbole", recbole.export(data, Path(tempfile.mkdtemp(dir=tmp_path))))
     assert back.titles == data.titles
     assert back.items["item_id"].equals(data.items["item_id"])
     assert back.interactions.equals(data.interactions)

@@ -182,6 +182,46 @@ def test_the_hub_is_asked_last_and_only_if_allowed(model, monkeypatch):
     assert asked == [True, True, False, True, False]
 
 
+@pytest.mark.parametrize("lost", ["model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json"])
+def test_a_snapshot_that_was_cut_is_not_taken_for_whole(lost, tmp_path, monkeypatch):
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    whole.mkdir()
+    for name in ("config.json", "tokenizer.json", *shards.values()):
+        (whole / name).write_text("{}")
+    (whole / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    shutil.copytree(whole, cut)
+    (cut / lost).unlink()
+    monkeypatch.setattr(zoo.constants, "HF_HUB_OFFLINE", False)
+    for cached, found in ((cut, "fetched"), (whole, "whole")):
+        there = {True: cached, False: tmp_path / "fetched"}
+        shutil.copytree(whole, tmp_path / "fetched", dirs_exist_ok=True)
+        monkeypatch.setattr(
+            zoo, "snapshot_download", lambda *_, there=there, **said: str(there[said["local_files_only"]])
+        )
+        assert resolve("owner/model") == tmp_path / found
+
+
+@pytest.mark.parametrize("words", ["403 Forbidden", ""])
+def test_what_the_hubs_client_lets_through_is_one_clear_line(words, monkeypatch):
+    class ProxyError(Exception):  # as of httpx: no OSError
+        pass
+
+    def refused(*args, **options):
+        if options["local_files_only"]:
+            no_hub()
+        raise ProxyError(words)
+
+    def failing(*args, **options):
+        raise SourceError("no registry")
+
+    monkeypatch.setattr(zoo, "fetch", failing)
+    monkeypatch.setattr(zoo, "snapshot_download", refused)
+    monkeypatch.setattr(zoo.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(SourceError, match=rf"no registry. Nor from the hub: .*\({words or 'ProxyError'}\)"):
+        resolve(NAME)
+
+
 def test_no_network_is_one_clear_line(monkeypatch):
     def down(*args, **options):
         if options["local_files_only"]:

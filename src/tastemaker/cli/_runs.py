@@ -132,10 +132,12 @@ def open_run(folder: Path, config: RunConfig, *, overwrite: bool) -> bool:
     """Whether that very run is finished already; otherwise ``folder`` is ready for it to begin or to go on.
 
     Raises `UsageError` for a directory that holds another run, or things of someone else, unless ``overwrite``; and
-    even then nothing is removed but what a run left.
+    even then nothing is removed but what a run left, and a directory that was saved as a whole is left alone.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; choose another --out")
+    if (folder / "manifest.json").is_file():
+        raise UsageError(f"{folder} holds something that was saved, and is no run; choose another --out")
     found = read_run(folder)
     if found is None and folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise UsageError(f"{folder} is not empty and holds no run; choose another --out, or add --overwrite")
@@ -147,7 +149,7 @@ def open_run(folder: Path, config: RunConfig, *, overwrite: bool) -> bool:
             _remove(folder / name)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / CONFIG, dump_config(config).encode())
-    return (folder / MODEL / "manifest.json").is_file()
+    return found is not None and (folder / MODEL / "manifest.json").is_file()
 
 
 def finish_run(folder: Path) -> None:

@@ -32,7 +32,10 @@ def compare(
     """
     from tastemaker.errors import DataError
     from tastemaker.evaluate import combine, read_evaluation, result_of, write_result
+    from tastemaker.evaluate.results import require_free
 
+    if out is not None:
+        require_free(out)
     files = [file for path in results for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
     files = [file for file in files if file in results or file.with_suffix(".parquet").is_file()]
     if not files:

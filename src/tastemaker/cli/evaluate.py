@@ -57,11 +57,12 @@ def evaluate(
     from tastemaker.evaluate import evaluate as judge
     from tastemaker.evaluate import result_of, write_result
     from tastemaker.evaluate.protocols import PreferenceProtocol
+    from tastemaker.evaluate.results import require_free
 
     if part not in ("test", "valid"):
         raise UsageError(f"--part is test or valid, not {part}")
-    if out is not None and out.suffix != ".json":
-        raise UsageError(f"--out {out}: a result is a .json file")
+    if out is not None:
+        require_free(out)
     found = [_judging.target(text) for text in targets]
     given = parse_overrides(settings or ())
     of_split = given.pop("split", {})

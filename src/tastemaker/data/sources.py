@@ -126,7 +126,8 @@ def _locked(folder: Path) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
         except (FileNotFoundError, FileExistsError):
-            if folder.exists() and not folder.is_dir():
+            lost = any(p.is_symlink() and not p.exists() for p in (folder, *folder.parents))  # a disk is not mounted
+            if lost or (folder.exists() and not folder.is_dir()):
                 raise
             continue  # whoever had it finished and removed it, perhaps while mkdir looked
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from tastemaker.artifacts import write_atomic
-from tastemaker.errors import DataError
+from tastemaker.errors import DataError, UsageError
 from tastemaker.evaluate import protocols
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.machine import commit as this_commit
@@ -53,9 +53,11 @@ def write_result(
 ) -> Result:
     """``results/NAME.json`` and, beside it, ``NAME.parquet`` with the outcome of every case; each whole or not at all.
 
-    ``command`` is what a reader types to get the same again. Raises `ArtifactError`.
+    ``command`` is what a reader types to get the same again. Raises `ArtifactError`, or `UsageError` where
+    ``NAME.parquet`` is a table of something else.
     """
     path = Path(path)
+    require_free(path)
     buffer = io.BytesIO()
     evaluation.outcomes.write_parquet(buffer, compression="zstd", compression_level=9)
     outcomes = buffer.getvalue()
@@ -66,6 +68,22 @@ def write_result(
     write_atomic(path.with_suffix(".parquet"), outcomes)
     write_atomic(path, (text + "\n").encode())
     return result
+
+
+def require_free(path: str | Path) -> None:
+    """Raise `UsageError` unless a result can be kept at ``path`` without replacing a table that holds no outcomes."""
+    path = Path(path)
+    if path.suffix != ".json":
+        raise UsageError(f"{path}: a result is a .json file")
+    beside = path.with_suffix(".parquet")
+    if not beside.exists():
+        return
+    try:
+        ours = {"system", "seed", "user", "case"} <= pl.read_parquet_schema(beside).keys()
+    except (OSError, pl.exceptions.PolarsError):
+        ours = False
+    if not ours:
+        raise UsageError(f"{beside} would be replaced by the outcomes of {path.name}; give the result another name")
 
 
 def read_evaluation(path: str | Path) -> Evaluation:

@@ -231,11 +231,12 @@ def _put(fresh: Path, done: Path) -> None:
 def _online(name: str, repository: str, revision: str | None) -> Path:
     hint = f"download it elsewhere and give its directory in place of {name}"
     if constants.HF_HUB_OFFLINE:
-        raise SourceError(f"{repository} is not in the hub's cache, and HF_HUB_OFFLINE is set; {hint}")
+        raise SourceError(f"{repository} is not, or not whole, in the hub's cache, and HF_HUB_OFFLINE is set; {hint}")
     try:
         found = _from_hub(repository, revision, online=True)
-    except OSError as e:
-        raise SourceError(f"{repository} could not be fetched ({str(e).splitlines()[0][:200]}); {hint}") from e
+    except Exception as e:  # the hub's client lets those of its HTTP library through, which have no root in common
+        reason = (str(e) or type(e).__name__).splitlines()[0][:200]
+        raise SourceError(f"{repository} could not be fetched ({reason}); {hint}") from e
     if found is None:
         raise SourceError(f"{repository} holds no safetensors weights with a config.json; {hint}")
     return found
@@ -250,7 +251,7 @@ def _from_hub(repository: str, revision: str | None, *, online: bool) -> Path | 
         if online:
             raise
         return None
-    return Path(found) if _has_model(Path(found)) else None
+    return Path(found) if (_has_model if online else _is_whole)(Path(found)) else None
 
 
 @contextlib.contextmanager
@@ -266,3 +267,16 @@ def _errors_only() -> Iterator[None]:
 
 def _has_model(path: Path) -> bool:
     return (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether no part of the model is missing: the hub's cache may be what a download that was cut has left."""
+    index = path / "model.safetensors.index.json"
+    shards = {"model.safetensors"}
+    if index.is_file():
+        try:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+    tokenizer = any(f.name.startswith(("tokenizer", "vocab")) or f.suffix == ".model" for f in path.iterdir())
+    return _has_model(path) and tokenizer and all((path / name).is_file() for name in shards)

@@ -26,7 +26,7 @@ NOUNS = {
 
 def state_folder(path: str | os.PathLike[str]) -> Path:
     """Where the service keeps what is its own: within a run, or beside a saved recommender, which is left as it is."""
-    path = Path(path)
+    path = Path(os.path.abspath(path))  # ``.`` has no name, and what lies beside ``..`` would be inside
     return path / "serve" if locate(path) != path else path.with_name(f"{path.resolve().name}.serve")
 
 

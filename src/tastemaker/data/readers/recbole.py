@@ -72,7 +72,8 @@ def export(dataset: Dataset, folder: Path) -> Path:
     """``folder/NAME`` with ``NAME.inter``, ``.item`` and ``.user`` as RecBole reads them; returns that folder.
 
     Reading them back gives the same interactions, ids and titles. Tabs and line breaks inside texts become spaces;
-    a list of texts becomes a sequence of tokens, so a space inside one of them becomes ``_``.
+    a list of texts becomes a sequence of tokens, so a space inside one of them becomes ``_``. Other files of these
+    names are never replaced. Raises `DataError`.
     """
     root = folder / checked_name(dataset.name)
     rows = dataset.interactions.select(
@@ -82,8 +83,13 @@ def export(dataset: Dataset, folder: Path) -> Path:
         pl.col("time").alias("timestamp"),
     )
     told = rows.select(c for c in rows if c.null_count() < rows.height)
-    for suffix, frame in (("inter", told), ("item", dataset.items), ("user", dataset.users)):
-        write_atomic(root / f"{dataset.name}.{suffix}", _atomic_file(frame))
+    frames = (("inter", told), ("item", dataset.items), ("user", dataset.users))
+    files = {root / f"{dataset.name}.{suffix}": _atomic_file(frame) for suffix, frame in frames}
+    for path, data in files.items():
+        if path.exists() and path.read_bytes() != data:
+            raise DataError("is there already and differs; choose another folder to export to, or move it", path)
+    for path, data in files.items():
+        write_atomic(path, data)
     return root
 
 
