@@ -41,7 +41,7 @@ from tastemaker.evaluate.breadth import of_lists
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.protocols.palr import Palr
 from tastemaker.llm import zoo
-from tastemaker.methods._palr_fusion import Weights, retrieval_ceiling
+from tastemaker.methods._palr_fusion import Weights, proposed, retrieval_ceiling
 from tastemaker.methods.palr import PALR
 from tastemaker.recommend.text import TextRetriever
 from tastemaker.types import FloatArray, IntArray, Query
@@ -186,8 +186,7 @@ class Bench:
         scores = method.collab.score(queries)
         pools = []
         for query, row in zip(queries, scores, strict=True):
-            row[list(query.history)] = -np.inf
-            pools.append(dataclasses.replace(query, candidates=tuple(np.argsort(-row, kind="stable")[:N].tolist())))
+            pools.append(dataclasses.replace(query, candidates=tuple(proposed(row, query.history, N).tolist())))
         marks.append(time.perf_counter())
         for query in pools:
             method.words(query)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.rerank import on_top
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import Split
-from tastemaker.methods._palr_fusion import Weights, chosen, features, pooled
+from tastemaker.methods._palr_fusion import Weights, chosen, features, pooled, proposed
 from tastemaker.methods._palr_profile import Keywords
 from tastemaker.types import FloatArray, Query
 
@@ -46,9 +46,7 @@ class ProfileMatch:
         for start in range(0, len(queries), CHUNK):
             some = queries[start : start + CHUNK]
             for query, table in zip(some, self._features(some), strict=True):
-                unseen = table[0].copy()
-                unseen[list(query.history)] = -np.inf
-                pool = np.argsort(-unseen, kind="stable")[: self.n].astype(np.int32)
+                pool = proposed(table[0], query.history, self.n)
                 found.append(on_top(table[0], pool, self.weights.score(table)[pool]))
         return found
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import Split
+from tastemaker.methods._palr_fusion import proposed
 from tastemaker.methods._palr_profile import Keywords
 from tastemaker.methods._scores import standard
 from tastemaker.types import FloatArray, IntArray, Query
@@ -97,9 +98,7 @@ class Reranker:
         said = [standard(read) for read in np.moveaxis(self.heard(queries), 1, 0)] if self.heard else []
         pools, tables = [], []
         for i, query in enumerate(queries):
-            unseen = scores[i].copy()
-            unseen[list(query.history)] = -np.inf
-            pool = np.argsort(-unseen, kind="stable")[: self.n].astype(np.int32)
+            pool = proposed(scores[i], query.history, self.n)
             ranks, length = np.log1p(np.arange(len(pool))), np.full(len(pool), np.log1p(len(query.history)))
             year = self.years[list(query.history)][-20:]
             apart = self.years[pool] - (np.nanmean(year) if np.isfinite(year).any() else np.nan)

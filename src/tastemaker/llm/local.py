@@ -107,6 +107,11 @@ class LocalLM(LanguageModel):
         return dtype
 
     @property
+    def number_format(self) -> str:
+        """The name of these, as ``float32``: chosen by what the machine is fastest with, so a run is bound to it."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
     def hidden_size(self) -> int:
         """Width of embeddings, slot vectors and hidden states."""
         return int(self.model.get_input_embeddings().weight.shape[1])

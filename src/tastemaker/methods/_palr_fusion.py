@@ -72,6 +72,13 @@ def gain(scores: FloatArray, at: IntArray, k: int = 10) -> float:
     return float(np.where(places <= k, 1 / np.log2(places + 1), 0).mean()) if len(at) else 0.0
 
 
+def proposed(retrieved: FloatArray, history: Sequence[int], n: int) -> IntArray:
+    """The ``n`` items that are best by ``retrieved [item]`` and not in the history, fewer where there are fewer."""
+    unseen = retrieved.copy()
+    unseen[list(history)] = -np.inf
+    return np.argsort(-unseen, kind="stable")[: min(n, int(np.isfinite(unseen).sum()))].astype(np.int32)
+
+
 def pooled(features: FloatArray, cases: Sequence[Case], n: int) -> tuple[list[FloatArray], list[int]]:
     """Of each case the ``[feature, n]`` of what the retriever proposes, and where in it the right item is.
 
@@ -80,9 +87,7 @@ def pooled(features: FloatArray, cases: Sequence[Case], n: int) -> tuple[list[Fl
     """
     pools, places = list[FloatArray](), list[int]()
     for row, case in zip(features, cases, strict=True):
-        unseen = row[1].copy()
-        unseen[list(case.query.history)] = -np.inf
-        pool = np.argsort(-unseen, kind="stable")[: min(n, int(np.isfinite(unseen).sum()))]
+        pool = proposed(row[0], case.query.history, n)
         if case.positive in pool:
             pools.append(np.pad(row[:, pool], ((0, 0), (0, n - len(pool))), constant_values=np.nan))
             places.append(int(np.flatnonzero(pool == case.positive)[0]))

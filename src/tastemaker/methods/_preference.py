@@ -336,11 +336,10 @@ class PreferenceMethod(Method):
     def _run_facts(self, split: PreferenceSplit) -> dict[str, object]:
         """What must be the same for a stopped run to go on."""
         settings = self.config.model_dump(mode="json", exclude={"fusion", "gate", "counts"})  # which come after
-        numbers = str(self.llm.dtype).removeprefix("torch.")  # chosen by what this machine is fastest with
         return {
             "split": split.hash,
             "llm": self.llm.fingerprint,
-            "number_format": numbers,
+            "number_format": self.llm.number_format,
             **self._hashes(),
             **settings,
         }

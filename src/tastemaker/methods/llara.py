@@ -230,11 +230,10 @@ class LLaRA(Method):
         """What must be the same for a stopped run to go on."""
         settings = self.config.model_dump(mode="json", exclude={"fusion"})  # which comes after
         vectors = hashlib.sha256(np.ascontiguousarray(self.collab.item_vectors).tobytes()).hexdigest()
-        numbers = str(self.llm.dtype).removeprefix("torch.")  # chosen by what this machine is fastest with
         return {
             "split": split.hash,
             "llm": self.llm.fingerprint,
-            "number_format": numbers,
+            "number_format": self.llm.number_format,
             "vectors": vectors,
             **settings,
         }

@@ -207,8 +207,12 @@ class PALR(Method):
         settings = self.config.model_dump(mode="json", exclude={"fusion", "n"} if self.scores_catalogue else set())
         vectors = self.collab.item_vectors if self.scores_catalogue else self.collab.item_counts
         digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
-        numbers = str(self.llm.dtype).removeprefix("torch.")  # chosen by what this machine is fastest with
-        about = {"split": split.hash, "llm": self.llm.fingerprint, "number_format": numbers, "vectors": digest}
+        about = {
+            "split": split.hash,
+            "llm": self.llm.fingerprint,
+            "number_format": self.llm.number_format,
+            "vectors": digest,
+        }
         return {**about, **settings}
 
     def save(self, path: Path) -> None:
@@ -305,6 +309,6 @@ class PALR(Method):
             found = pooled(self._features([case.query for case in cases]), cases, self.config.n)
             pools += found[0]
             places += found[1]
-        unprofiled = ("retriever", "rank", "popularity", "model")
-        told = FEATURES if self.config.profile != "none" else unprofiled
-        return chosen(np.array(pools, np.float32), np.array(places, np.int32), told) if pools else Weights()
+        silent = {"told", "match"} if self.config.profile == "none" else set()
+        heard = [name for name in FEATURES if name not in silent]
+        return chosen(np.array(pools, np.float32), np.array(places, np.int32), heard) if pools else Weights()
