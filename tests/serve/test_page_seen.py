@@ -134,6 +134,7 @@ def test_a_new_user_names_titles_and_a_reload_keeps_all(screen: Screen) -> None:
     screen.locator("#start").wait_for()
     assert screen.inner_text("#chosen") == ""
     screen.say("surprise me")
+    screen.locator("#dialogues [aria-current]").wait_for()
     screen.go_back()
     screen.click(f"#dialogues a[href='{address[address.index('#') :]}']")
     screen.locator(f".card[data-item={shown[0]}]").wait_for()
@@ -328,8 +329,52 @@ def test_a_conversation_that_comes_late_does_not_land_on_another(screen: Screen)
     assert screen.is_visible("#start")
 
 
+def test_a_list_of_conversations_that_comes_late_takes_nothing_away(screen: Screen) -> None:
+    held: list[Any] = []
+    rows = screen.locator("#dialogues li")
+    screen.say("surprise me")
+    screen.locator("#dialogues [aria-current]").wait_for()
+    before = rows.count()
+    screen.route("**/v1/dialogues", lambda route: held.append((route, route.fetch())), times=1)
+    screen.click("#new")
+    with screen.expect_request("**/v1/dialogues"):
+        screen.say("a drama")
+    screen.click("#new")
+    screen.say("a comedy")
+    rows.nth(before + 1).wait_for()
+    with screen.expect_response("**/v1/dialogues"):
+        held[0][0].fulfill(response=held[0][1])
+    screen.wait_for_timeout(100)
+    assert rows.count() == before + 2, "an older list came last and was shown"
+
+
+def test_a_new_list_of_conversations_leaves_the_focus_where_it_was(screen: Screen) -> None:
+    held: list[Any] = []
+    screen.say("surprise me")
+    screen.locator("#dialogues [aria-current]").wait_for()
+    rows = screen.locator("#dialogues li")
+    before = rows.count()
+    screen.route("**/v1/dialogues", lambda route: held.append(route), times=1)
+    screen.click("#new")
+    with screen.expect_request("**/v1/dialogues"):
+        screen.say("a drama")
+    screen.locator("#dialogues [data-id] + button").first.focus()
+    where = "[document.activeElement.localName, document.activeElement.parentNode.querySelector('a').dataset.id]"
+    focused = screen.evaluate(where)
+    held[0].continue_()
+    rows.nth(before).wait_for()
+    assert screen.evaluate(where) == focused
+
+
+def test_a_list_of_conversations_that_cannot_be_had_is_told(screen: Screen) -> None:
+    screen.route("**/v1/dialogues", lambda route: route.abort())
+    screen.say("surprise me")
+    screen.locator("#trouble", has_text="not up to date").wait_for()
+
+
 def test_what_could_not_be_deleted_is_not_called_deleted(screen: Screen) -> None:
     screen.say("surprise me")
+    screen.locator("#dialogues [aria-current]").wait_for()
     address, rows = screen.url, screen.locator("#dialogues li").count()
     screen.route("**/v1/dialogues/*", lambda route: route.abort())
     screen.locator("#dialogues button").first.focus()

@@ -46,7 +46,7 @@ async function kept(id) {
   if (opened() !== id) history.replaceState(null, "", `#/${id}`);
   side.mark(id);
   $("#key-forget").hidden = passing.get("key") === null;
-  await side.refresh();
+  await side.refresh().catch((failure) => trouble(`The list of conversations is not up to date. ${failure.message}`));
 }
 
 /** Say what is wrong above all else; nothing takes it away. With `again` it can be tried once more. */

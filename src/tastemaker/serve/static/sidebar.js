@@ -11,15 +11,24 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 /** `gone(id)` is called when one was deleted, `trouble(message)` when it was not. */
 export function sidebar(gone, trouble) {
   const list = $("#dialogues");
-  let current = null;
+  let [current, asked] = [null, 0];
   drawer();
 
   async function refresh() {
+    const mine = ++asked;
     const { dialogues } = await get("/v1/dialogues");
+    if (mine !== asked) return; // one that was asked for later knows more
+    const [held, part] = focused();
     list.replaceChildren(...dialogues.map(row));
     $("#dialogues-note").hidden = dialogues.length > 0;
     mark(current);
-    return dialogues;
+    if (held) $(`li:has([data-id="${held}"]) ${part}`, list)?.focus({ preventScroll: true });
+  }
+
+  /** The conversation whose row has the focus, and which part of it. */
+  function focused() {
+    const held = document.activeElement?.closest("#dialogues li");
+    return held ? [$("a", held).dataset.id, document.activeElement.localName] : [];
   }
 
   function row({ id, title, used }) {
