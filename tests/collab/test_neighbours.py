@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from tastemaker.collab import EASE, ItemKNN
+from tastemaker.collab import EASE, ItemKNN, Popularity, base
 from tastemaker.errors import UsageError
 from tastemaker.testing.collab import HAND, ITEMS, asked, checkerboard, hand_split
+from tastemaker.types import Item
 
 USERS = ("ann", "bob", "cyd", "dan")
 
@@ -55,3 +58,23 @@ def test_an_item_listens_to_its_nearest_neighbours_only(monkeypatch: pytest.Monk
     assert ((kept > 0).sum(axis=1) == 2).all()
     np.testing.assert_allclose(np.sort(kept, axis=1)[:, -2:], np.sort(dense, axis=1)[:, -2:])
     np.testing.assert_allclose(dense, dense.T)
+
+
+def test_item_knn_turns_its_table_round_once_and_not_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ItemKNN().fit(hand_split())
+    again = ItemKNN()
+    again.restore(model.state())
+    before = model.score(asked("abab"))
+    for one in (model, again):
+        monkeypatch.setattr(one, "similarity", None)  # which is what is saved, not what answers
+        np.testing.assert_array_equal(one.score(asked("abab")), before)
+
+
+def test_scores_of_a_few_candidates_never_hold_the_catalogue_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sizes, whole = Popularity().fit(hand_split()), list[int](), Popularity.score
+    queries = [replace(query, candidates=(Item(2), Item(0))) for query in asked("ab", "a", "b", "ba", "abab")]
+    expected = model.score_candidates(queries)
+    monkeypatch.setattr(base, "CELLS", 2 * len(ITEMS) + 1, raising=False)
+    monkeypatch.setattr(Popularity, "score", lambda self, some: (sizes.append(len(some)), whole(self, some))[1])
+    np.testing.assert_array_equal(model.score_candidates(queries), expected)
+    assert max(sizes) <= 2

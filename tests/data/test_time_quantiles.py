@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tastemaker.data import Dataset
+from tastemaker.data.splits import _judged
 from tastemaker.errors import ConfigError, DataError, UsageError
 
 
@@ -52,3 +56,28 @@ def test_what_cannot_be_split_is_one_line(data, settings, error, told):
     with pytest.raises(error, match=told) as refused:
         data.split("time-quantiles", **settings)
     assert "\n" not in str(refused.value)
+
+
+def test_whole_histories_are_refused_where_they_have_no_room_and_cut_where_one_says_so(monkeypatch):
+    data = rated(np.tile([1, 3, 4, 5], 25), list(range(100)))
+    whole = data.split("time-quantiles")
+    monkeypatch.setattr(_judged, "MOST_SHOWN", 900, raising=False)  # five users of twenty: 950
+    with pytest.raises(UsageError, match=r"up to 950 items of histories, 0 GB; set max_history"):
+        data.split("time-quantiles")
+    short = data.split("time-quantiles", max_history=3)
+    for one, other in zip((*whole.train, *whole.test), (*short.train, *short.test), strict=True):
+        assert other.query.history == one.query.history[-3:]
+        assert other.query.likes == one.query.likes[-3:]
+
+
+def test_a_hash_is_that_of_the_whole_list():
+    split = rated(np.tile([1, 3, 4, 5], 25), list(range(100))).split("time-quantiles")
+    digest = hashlib.sha256(split.dataset.hash.encode())
+    digest.update(json.dumps([split.name, dict(sorted(split.settings.items()))]).encode())
+    for rows in (split.train, split.valid, split.test):
+        facts = [
+            [r.query.user, list(r.query.history), [int(x) for x in r.query.likes], r.query.time, r.item, int(r.liked)]
+            for r in rows
+        ]
+        digest.update(json.dumps(facts).encode())
+    assert split.hash == digest.hexdigest()

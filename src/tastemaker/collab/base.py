@@ -15,6 +15,9 @@ from tastemaker.data.split import Split
 from tastemaker.errors import ConfigError, DataError, NotFittedError, UsageError, suggest
 from tastemaker.types import BoolArray, FloatArray, IntArray, Progress, Query, quiet
 
+CELLS = 2**26
+"""Scores of ``[query, item]`` that are held at a time where few of them are kept: 256 MB."""
+
 
 class CollabConfig(BaseModel):
     """Settings of a collaborative model; an unknown key is an error."""
@@ -142,9 +145,14 @@ class CollaborativeModel(Learned):
         return scores
 
     def score_candidates(self, queries: Sequence[Query]) -> list[FloatArray]:
-        """One array per query, aligned with ``query.candidates``."""
-        scores = self.score(queries)
-        return [row[np.asarray(q.candidates, dtype=np.int64)] for row, q in zip(scores, queries, strict=True)]
+        """One array per query, aligned with ``query.candidates``; the catalogue's scores are never held for all."""
+        found: list[FloatArray] = []
+        step = max(1, CELLS // max(1, len(self.known_items)))
+        for start in range(0, len(queries), step):
+            some = queries[start : start + step]
+            rows = zip(self.score(some), some, strict=True)
+            found += [row[np.asarray(q.candidates, dtype=np.int64)] for row, q in rows]
+        return found
 
     @abstractmethod
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None: ...

@@ -35,6 +35,8 @@ class ItemKNN(SimilarityModel):
     config: ItemKNNConfig
     similarity: Any
     """Sparse ``[item, neighbour]``, at most ``neighbours`` in a row."""
+    _of_history: Any
+    """Sparse ``[neighbour, item]``: the same by what a history has; to make it for each answer would take longest."""
 
     def _fit(self, split: Split, rng: np.random.Generator, progress: Progress) -> None:
         users, n_items = chosen(split).tocsc(), len(self.item_counts)
@@ -43,6 +45,7 @@ class ItemKNN(SimilarityModel):
             parts.append(self._nearest(users, begin))
             progress("ItemKNN", min(begin + BLOCK, n_items), n_items)
         self.similarity = sparse.vstack(parts, format="csr")
+        self._of_history = self.similarity.T.tocsr()
 
     def _nearest(self, users: Any, begin: int) -> Any:
         """The rows of ``similarity`` from ``begin`` on, a block of them."""
@@ -60,5 +63,9 @@ class ItemKNN(SimilarityModel):
         return part.astype(np.float32)
 
     def _score(self, queries: Sequence[Query]) -> FloatArray:
-        scores: FloatArray = (histories(queries, len(self.item_counts)) @ self.similarity.T).toarray()
+        scores: FloatArray = (histories(queries, len(self.item_counts)) @ self._of_history).toarray()
         return scores
+
+    def _restore(self, state: dict[str, np.ndarray[Any, Any]]) -> None:
+        super()._restore(state)
+        self._of_history = self.similarity.T.tocsr()

@@ -129,6 +129,14 @@ def update(digest: Digest, frame: pl.DataFrame) -> None:
             digest.update(json.dumps(column.to_list()).encode())
 
 
+def update_listed(digest: Digest, facts: Iterable[object]) -> None:
+    """Feed to a hash what ``json.dumps`` writes of the list of all facts, one of them at a time."""
+    digest.update(b"[")
+    for place, one in enumerate(facts):
+        digest.update(f"{', ' if place else ''}{json.dumps(one)}".encode())
+    digest.update(b"]")
+
+
 def _column(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     if name not in table.columns:
         raise DataError(f"{where}: no column {name!r}; {nearest(name, table.columns)}")

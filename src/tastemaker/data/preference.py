@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tastemaker.data import frames
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Split
 from tastemaker.errors import DataError
@@ -73,7 +74,7 @@ class PreferenceSplit:
         digest = hashlib.sha256(self.dataset.hash.encode())
         digest.update(json.dumps([self.name, dict(sorted(self.settings.items()))]).encode())
         for rows in (self.train, self.valid, self.test):
-            digest.update(json.dumps([_facts(row) for row in rows]).encode())
+            frames.update_listed(digest, map(_facts, rows))
         return digest.hexdigest()
 
 

@@ -67,8 +67,8 @@ class Split:
         digest.update(json.dumps([self.name, dict(sorted(self.settings.items()))]).encode())
         frames.update(digest, self.train)
         for cases in (self.valid, self.test):
-            listed = [[c.query.user, [int(i) for i in c.query.history], c.query.time, int(c.positive)] for c in cases]
-            digest.update(json.dumps(listed).encode())
+            listed = ([c.query.user, [int(i) for i in c.query.history], c.query.time, int(c.positive)] for c in cases)
+            frames.update_listed(digest, listed)
         return digest.hexdigest()
 
 

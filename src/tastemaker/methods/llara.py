@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 from tastemaker import artifacts, collab
-from tastemaker.collab.base import CollaborativeModel
+from tastemaker.collab.base import CELLS, CollaborativeModel
 from tastemaker.data.candidates import expected_hit
 from tastemaker.data.dataset import Dataset
 from tastemaker.data.split import Case, Split
@@ -159,8 +159,12 @@ class LLaRA(Method):
         queries = [replace(q, history=tuple(item for item in q.history if item in known)) for q in queries]
         if isinstance(self.reading, ChoiceReading):
             return self.reading.score(queries, progress)
-        fused = self._fused(queries, self.weight, progress)
-        return [row[list(q.candidates)] if q.candidates else row for row, q in zip(fused, queries, strict=True)]
+        found: list[FloatArray] = []
+        for start in range(0, len(queries), self._at_once):
+            some = queries[start : start + self._at_once]
+            rows = zip(self._fused(some, self.weight, progress), some, strict=True)
+            found += [row[list(q.candidates)] if q.candidates else row for row, q in rows]
+        return found
 
     def generate(self, queries: Sequence[Query]) -> tuple[list[FloatArray], BoolArray]:
         """The released code's way to answer: free text. Scores (NaN: none) and which answers named one candidate."""
@@ -294,10 +298,16 @@ class LLaRA(Method):
         """The share, in twentieths, with the best hit rate on all validation cases; 0 if the model adds nothing."""
         if not self.config.fusion or not split.valid or not isinstance(self.reading, TimelineReading):
             return 1.0
-        queries = [case.query for case in split.valid]
-        own, other = standard(self.reading.score(queries)), standard(self.collab.score(queries))
-        tried = {
-            w: self.hit_rate(own * np.float32(w) + other * np.float32(1 - w), split.valid)
-            for w in np.linspace(0, 1, 21)
-        }
-        return float(max(tried, key=lambda w: tried[w]))
+        tried: dict[float, float] = dict.fromkeys(np.linspace(0, 1, 21).tolist(), 0.0)
+        for start in range(0, len(split.valid), self._at_once):
+            cases = split.valid[start : start + self._at_once]
+            queries, share = [case.query for case in cases], len(cases) / len(split.valid)
+            own, other = standard(self.reading.score(queries)), standard(self.collab.score(queries))
+            for w in tried:
+                tried[w] += share * self.hit_rate(own * np.float32(w) + other * np.float32(1 - w), cases)
+        return max(tried, key=lambda w: tried[w])
+
+    @property
+    def _at_once(self) -> int:
+        """How many queries' scores over the whole catalogue are held together."""
+        return max(1, CELLS // self.catalogue.n_items)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cinema
+import numpy as np
 import pytest
 from served import Served
 from talks import Talk
@@ -16,6 +17,8 @@ from tastemaker.serve.app import build_app
 from tastemaker.serve.chat.catalogue import Catalogue
 from tastemaker.serve.chat.engine import Engine
 from tastemaker.serve.chat.newcomers import merged
+from tastemaker.serve.chat.shelf import Shelf
+from tastemaker.serve.chat.vocabulary import Vocabulary
 from tastemaker.serve.keys import Keys
 from tastemaker.serve.recommendations import Recommendations
 from tastemaker.serve.service import Service
@@ -143,3 +146,20 @@ def test_a_reply_makes_no_search_for_each_new_item(own: Engine, monkeypatch: pyt
     monkeypatch.setattr(Catalogue, "nearest", counted)
     assert Talk(own, user_id="u3")("recommend something")
     assert len(searched) <= 1
+
+
+def test_what_was_there_is_not_read_again_for_an_item_more(own: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, read, add = own.main, list[str](), Vocabulary.add
+    before, names = shelf.now(), dict(shelf.vocabulary._titles)
+    monkeypatch.setattr(Vocabulary, "add", lambda self, item, title: (read.append(item), add(self, item, title))[1])
+    title = shelf.row("f1")["title"]
+    shelf.add([{"item_id": "new", "title": title, "genres": ["Opera"], "year": 2001}])
+    assert read == ["new"]
+    whole = Shelf(shelf.recommender, shelf.catalogue)
+    for what in ("_titles", "_values"):
+        assert getattr(shelf.vocabulary, what) == getattr(whole.vocabulary, what)
+    assert (shelf._rows, shelf._names) == (whole._rows, whole._names)
+    for row in shelf._rows:
+        np.testing.assert_array_equal(shelf.reasons.overlap(row), whole.reasons.overlap(row))
+        assert shelf.reasons.plain(row) == whole.reasons.plain(row)
+    assert before.vocabulary._titles == names  # whoever reads what was there finds nothing else

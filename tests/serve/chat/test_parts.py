@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from talks import Talk
 
 from tastemaker.errors import UsageError
-from tastemaker.serve.chat import filters, prose, router
+from tastemaker.serve.chat import claims, filters, prose, router
 from tastemaker.serve.chat.claims import Checker
 from tastemaker.serve.chat.dialogue import Dialogue, Filter
 from tastemaker.serve.chat.schema import Schema
@@ -264,3 +264,11 @@ def test_a_plain_false_sentence_is_not_shown(false):
     row = next(row for row in ROWS.values() if "Romance" not in row["genres"])
     assert not prose.allowed(false, Checker(SCHEMA), [row])
     assert prose.allowed("All of them are quiet films.", Checker(SCHEMA), [row])
+
+
+def test_no_pattern_is_made_for_a_value_that_is_not_there(monkeypatch):
+    values = frozenset(f"the {one}{other}" for one in "abcdefghijklmnopqrst" for other in "abcdefghijklmnopqrst")
+    checker, made, sub = Checker(Schema({"tags": "many"}, {"tags": values})), [], claims.re.sub
+    monkeypatch.setattr(claims.re, "sub", lambda pattern, *rest: (made.append(pattern), sub(pattern, *rest))[1])
+    assert checker.wrong("It has the tags the aa and the bc.", [{"tags": ["the aa"]}]) == ["the bc"]
+    assert len(made) < 10

@@ -16,6 +16,9 @@ from tastemaker.types import BoolArray, IntArray, Item, Query, User
 History = Literal["likes", "all"]
 """``"likes"``: what the user liked earlier in the order of the rows, as CoLLM's prompts show it; rows of one second
 see one another in that order. ``"all"``: everything labelled strictly before the row's time, likes and dislikes."""
+MOST_SHOWN = 10**9
+"""Items of all rows' histories together that are kept without being told to."""
+_CELL = 16  # bytes of an item in a history, and of what was said of it
 Parts = tuple[tuple[Judgement, ...], tuple[Judgement, ...], tuple[Judgement, ...]]
 
 
@@ -35,13 +38,21 @@ def liked_at(dataset: Dataset, min_rating: float) -> BoolArray:
     return (ratings(dataset) >= min_rating).to_numpy()
 
 
-def judged(dataset: Dataset, liked: BoolArray, parts: IntArray, history: History) -> Parts:
-    """Train, valid and test: the interactions whose number in ``parts`` is 0, 1 and 2, in the dataset's order."""
+def judged(
+    dataset: Dataset, liked: BoolArray, parts: IntArray, history: History, max_history: int | None = None
+) -> Parts:
+    """Train, valid and test: the interactions whose number in ``parts`` is 0, 1 and 2, in the dataset's order.
+
+    Rows show the latest ``max_history`` items. Raises `UsageError` where there is no such limit and no room.
+    """
+    if max_history is None:
+        _require_room(dataset)
     found: tuple[list[Judgement], ...] = ([], [], [])
     rows = dataset.interactions.with_columns(liked=pl.Series(liked), part=pl.Series(parts))
     groups = rows.group_by("user", maintain_order=True).agg("item", "time", "liked", "part")
     for user, items, times, likes, of in groups.iter_rows():
-        shown = _liked_before(items, likes) if history == "likes" else _all_before(items, times, likes)
+        most = len(items) if max_history is None else max_history
+        shown = _liked_before(items, likes, most) if history == "likes" else _all_before(items, times, likes, most)
         for item, time, like, part, (before, said) in zip(items, times, likes, of, shown, strict=True):
             query = Query(before, (Item(item),), User(user), None if time is None else float(time), likes=said)
             found[part].append(Judgement(query, like))
@@ -69,16 +80,31 @@ def timed(dataset: Dataset) -> Dataset:
     return dataset.with_interactions(rows, f"Left out {lost:,} interactions without a time.") if lost else dataset
 
 
-def _liked_before(items: list[int], likes: list[bool]) -> Iterator[tuple[tuple[Item, ...], tuple[bool, ...]]]:
+def _require_room(dataset: Dataset) -> None:
+    """Raise `UsageError` if whole histories cannot be kept: all a user's rows together take the square of them."""
+    rows = np.bincount(dataset.interactions["user"].to_numpy(), minlength=1).astype(np.int64)
+    shown = int((rows * (rows - 1) // 2).sum())
+    if shown > MOST_SHOWN:
+        raise UsageError(
+            f"the rows of {dataset.name} would show up to {shown:,} items of histories, {_CELL * shown / 1e9:.0f} GB; "
+            "set max_history, such as to 100"
+        )
+
+
+def _liked_before(
+    items: list[int], likes: list[bool], most: int
+) -> Iterator[tuple[tuple[Item, ...], tuple[bool, ...]]]:
     seen: list[Item] = []
     for item, like in zip(items, likes, strict=True):
-        yield tuple(seen), (True,) * len(seen)
+        shown = tuple(seen[max(0, len(seen) - most) :])
+        yield shown, (True,) * len(shown)
         if like:
             seen.append(Item(item))
 
 
 def _all_before(
-    items: list[int], times: list[int], likes: list[bool]
+    items: list[int], times: list[int], likes: list[bool], most: int
 ) -> Iterator[tuple[tuple[Item, ...], tuple[bool, ...]]]:
     for stop in np.searchsorted(times, times, side="left"):
-        yield tuple(Item(item) for item in items[:stop]), tuple(likes[:stop])
+        shown = slice(max(0, stop - most), stop)
+        yield tuple(Item(item) for item in items[shown]), tuple(likes[shown])

@@ -39,6 +39,8 @@ class Time(SplitRule):
     repeats: Literal["drop", "keep"] = "drop"
     """What to do with later interactions with the same item: kept, they put the target into its own history."""
     history: History = "likes"
+    max_history: int | None = Field(default=None, ge=1)
+    """How many of the latest items a row shows; None: all, which of users with thousands takes much memory."""
 
     def apply(self, dataset: Dataset) -> PreferenceSplit:
         """Split the dataset; the split's own dataset is what lies in its months, renumbered."""
@@ -57,7 +59,7 @@ class Time(SplitRule):
         note = f"Kept {kept.height:,} of {data.n_interactions:,} interactions, those of the months that are split."
         data = data.with_interactions(kept, note).compact()
         parts = self._parts(back[inside], data)
-        rows = checked(judged(data, liked_at(data, self.min_rating), parts, self.history), data)
+        rows = checked(judged(data, liked_at(data, self.min_rating), parts, self.history, self.max_history), data)
         return PreferenceSplit(data, "time", self.settings(), *rows)
 
     def _of_year(self, data: Dataset) -> Dataset:

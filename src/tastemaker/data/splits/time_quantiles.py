@@ -23,6 +23,8 @@ class TimeQuantiles(SplitRule):
     min_rating: float | None = Field(default=None, allow_inf_nan=False)
     """The lowest rating that counts as liked; None: the median, or what is above it where nothing is below."""
     history: History = "all"
+    max_history: int | None = Field(default=None, ge=1)
+    """How many of the latest items a row shows; None: all, which of users with thousands takes much memory."""
 
     @model_validator(mode="after")
     def _leave_a_test(self) -> Self:
@@ -37,7 +39,7 @@ class TimeQuantiles(SplitRule):
         if liked.all() or not liked.any():
             kind = "liked" if liked[0] else "disliked"
             raise DataError(f"{data.name} has only {kind} ratings; set min_rating so that there are both")
-        rows = checked(judged(data, liked, self._parts(data), self.history), data)
+        rows = checked(judged(data, liked, self._parts(data), self.history, self.max_history), data)
         return PreferenceSplit(data, "time-quantiles", self.settings(), *rows)
 
     def _least(self, data: Dataset) -> float:

@@ -89,7 +89,7 @@ class Catalogue:
             fresh = pl.DataFrame(checked, schema=self.items.schema)
             self._table.add(_rows(fresh, self.encoder, quiet, added=True).to_arrow())
             items = pl.concat([self.items, fresh])
-            self._ids = {item_id: row for row, item_id in enumerate(items["item_id"])}
+            self._ids = {**self._ids, **{item_id: row for row, item_id in enumerate(ids, start=self.items.height)}}
             self.items, self.schema = items, Schema.of(items)
         return ids
 

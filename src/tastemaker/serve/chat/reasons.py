@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -29,7 +30,21 @@ class Reasons:
             for one in self.attributes(row):
                 holding.setdefault(one, []).append(place)
         self._holding = {one: np.array(places) for one, places in holding.items()}
-        self._total = max(1, len(rows))
+        self._rows, self._total = len(rows), max(1, len(rows))
+
+    def extended(self, rows: Sequence[Row], schema: Schema) -> Reasons:
+        """The same for ``rows``, the first of which are those it knows; in the time that the others take."""
+        if schema.kinds != self.schema.kinds:
+            return Reasons(rows, schema)  # other attributes, of all rows
+        found = copy(self)
+        found.schema, found._holding = schema, dict(self._holding)
+        if schema.values != self.schema.values:
+            found.checker = Checker(schema)
+        for place in range(self._rows, len(rows)):
+            for one in found.attributes(rows[place]):
+                found._holding[one] = np.append(found._holding.get(one, np.zeros(0, np.int64)), place)
+        found._rows, found._total = len(rows), max(1, len(rows))
+        return found
 
     def attributes(self, row: Row) -> list[Attribute]:
         """What can be said of an item, in the order of its columns."""

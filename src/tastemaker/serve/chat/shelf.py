@@ -44,15 +44,22 @@ class Shelf:
         self.own = recommender.data.n_items
         self.newcomers = Newcomers(catalogue, self.own)
         self._adding, self._near = threading.Lock(), dict[int, tuple[list[int], FloatArray]]()
+        self._rows: list[dict[str, Any]] = []
+        self._names: dict[str, str] = {}
+        self.vocabulary = Vocabulary(catalogue.items.clear(), catalogue.schema)
+        self.reasons = Reasons([], catalogue.schema)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take note of what the catalogue has now."""
-        self._rows: list[dict[str, Any]] = self.catalogue.items.to_dicts()
-        self.vocabulary = Vocabulary(self.catalogue.items, self.catalogue.schema)
-        titles = zip(self.catalogue.items["item_id"], self.catalogue.items["title"], strict=True)
-        self._names = {item_id: " ".join(lexicon.key(plain_title(title or ""))) for item_id, title in titles}
-        self.reasons = Reasons(self._rows, self.catalogue.schema)
+        """Take note of what the catalogue has gained; what was there is not read again, however much it is."""
+        fresh, schema = self.catalogue.items[len(self._rows) :], self.catalogue.schema
+        self._rows = [*self._rows, *fresh.to_dicts()]
+        self.vocabulary = self.vocabulary.extended(fresh, schema)
+        titles = zip(fresh["item_id"], fresh["title"], strict=True)
+        names = {item_id: " ".join(lexicon.key(plain_title(title or ""))) for item_id, title in titles}
+        self._names = {**self._names, **names}
+        whole = len(fresh) == len(self._rows)
+        self.reasons = Reasons(self._rows, schema) if whole else self.reasons.extended(self._rows, schema)
         new = [row for row in range(self.own, len(self._rows)) if row not in self._near]
         for row, vector in zip(new, self.catalogue.vectors([self._rows[i]["item_id"] for i in new]), strict=True):
             near = self.catalogue.nearest(vector, NEIGHBOURS, own=True)

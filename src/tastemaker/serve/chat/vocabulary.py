@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
+from itertools import chain
 from typing import TypeVar
 
 import polars as pl
@@ -16,6 +18,8 @@ T = TypeVar("T")
 _YEAR = re.compile(r"\((\d{4})\)")
 _LONGEST_TITLE, _LONGEST_VALUE = 16, 6
 _ARTICLES = ("the", "a", "an")
+_SAID = {one: [key(said) for said, meant in SYNONYMS.items() if one in meant] for one in chain(*SYNONYMS.values())}
+"""What each value that has synonyms is called besides."""
 
 
 class Vocabulary:
@@ -23,12 +27,17 @@ class Vocabulary:
 
     def __init__(self, items: pl.DataFrame, schema: Schema) -> None:
         self._titles: dict[tuple[str, ...], list[str]] = {}
-        self._values: dict[tuple[str, ...], tuple[str, str]] = {}
         for item_id, title in zip(items["item_id"], items["title"], strict=True):
             self.add(item_id, title or "")
-        for field, values in schema.values.items():
-            for value in sorted(values):
-                self._name(field, value)
+        self._name_all(schema)
+
+    def extended(self, items: pl.DataFrame, schema: Schema) -> Vocabulary:
+        """The same with more items, in the time that these take; this one stays as it is for whoever reads it."""
+        found, fresh = copy(self), Vocabulary(items, Schema({}, {}))._titles
+        found._titles = {**self._titles, **{name: [*self._titles.get(name, ()), *ids] for name, ids in fresh.items()}}
+        if schema.values != self._named:
+            found._name_all(schema)
+        return found
 
     def add(self, item_id: str, title: str) -> None:
         """One more item."""
@@ -51,13 +60,18 @@ class Vocabulary:
             found = _longest(self._values, stems, 0, _LONGEST_VALUE)
         return (found[0], *found[1]) if found else (0, "", "")
 
+    def _name_all(self, schema: Schema) -> None:
+        self._values: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._named = schema.values
+        for field, values in schema.values.items():
+            for value in sorted(values):
+                self._name(field, value)
+
     def _name(self, field: str, value: str) -> None:
-        names = {key(value), tuple(map(singular, key(value)))}
-        names |= {key(said) for said, meant in SYNONYMS.items() if " ".join(key(value)) in meant}
+        own = key(value)
+        names = {own, tuple(map(singular, own)), *_SAID.get(" ".join(own), ())}
         for name in names - {()}:
-            # The first column wins, and a value's own name over what it is called besides.
-            if name in (key(value),) or name not in self._values:
-                self._values.setdefault(name, (field, value))
+            self._values.setdefault(name, (field, value))  # the first column wins
 
 
 def _longest(index: Mapping[tuple[str, ...], T], words: Sequence[str], start: int, limit: int) -> tuple[int, T] | None:
