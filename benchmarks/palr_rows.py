@@ -198,6 +198,7 @@ ABLATIONS = (
     Row("PALR (not fused)", "llm", palr={"fusion": False}),
 )
 RETRIEVER = Row("retriever", "collaborative", note="the best on validation; PALR's 50 candidates are its")
+TEXT_ONLY = Row("PALR (text only, not fused)", "llm", palr={"content": "text", "fusion": False})
 FIFTH = "PALR (tuned on a fifth of the users)"
 FIFTH_LONGER = Row(FIFTH, "llm", palr={"user_share": 0.2, "epochs": 5.0})
 
@@ -262,8 +263,9 @@ CLAIMS = {
             Row("popularity", "trivial", "popularity"),
             RETRIEVER,
             Row("text vectors", "llm", other="text"),
-            Row("PALR (text only, not fused)", "llm", palr={"content": "text", "fusion": False}),
+            TEXT_ONLY,
+            dataclasses.replace(UNTRAINED, name="PALR, text only, layers not pretrained", palr=TEXT_ONLY.palr),
         ),
-        "PALR (text only, not fused)", {}, unseen=True,
+        TEXT_ONLY.name, {**FILMS, "user_share": 0.2}, unseen=True,
     ),
 }  # fmt: skip
