@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -366,3 +367,13 @@ def test_who_waits_for_a_server_holds_up_nobody_and_a_model_here_answers_one_at_
     leave.set()
     for thread in threads:
         thread.join()
+
+
+def test_the_ranker_is_asked_with_all_that_was_said(retriever: CollaborativeModel) -> None:
+    ranker = Stub(best_last)
+    query = Query((Item(0), Item(1)), (), None, 7.0, text="a short one", likes=(True, False))
+    recommender = Recommender(retriever, ranker)
+    recommender.answer([query])
+    recommender.score_queries([query])
+    assert len(ranker.asked) == 2
+    assert all(replace(one, candidates=()) == query and one.candidates for one in ranker.asked)

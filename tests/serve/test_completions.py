@@ -127,3 +127,64 @@ def test_what_a_user_is_known_to_dislike_counts_wherever_they_speak(served: Serv
     assert complete(served, ("user", "a film"), user="who else").status_code == 200
     assert (served.talker.dialogues[-1].user_id, served.talker.dialogues[-1].dislikes) == (None, ["f1"])
     assert complete(served, ("user", "a film"), user="nul\0").status_code == 422
+
+
+def answered(served: Served, *messages: tuple[str, str], **more: Any) -> str:
+    answer = complete(served, *messages, **more)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def dialogues(served: Served) -> list[str]:
+    return [one["id"] for one in served.ask("GET", "/v1/dialogues").json()["dialogues"]]
+
+
+def test_an_answer_that_is_asked_for_again_takes_the_place_of_the_first(served: Served) -> None:
+    begun = [("user", "one"), ("assistant", answered(served, ("user", "one")))]
+    (dialogue,) = dialogues(served)
+    served.ask("POST", "/v1/feedback", {"dialogue_id": dialogue, "item": "f0", "verdict": "dislike"})
+    answered(served, *begun, ("user", "two"))
+    served.talker.words = ["Again: "]
+    for _ in range(2):
+        again = answered(served, *begun, ("user", " two"))
+        asked = served.talker.dialogues[-1]
+        assert (asked.id, [turn.text for turn in asked.turns]) == (dialogue, ["one", "Here you are."])
+        assert asked.dislikes == ["f0"]
+    assert dialogues(served) == [dialogue]
+    answered(served, *begun, ("user", "two"), ("assistant", again), ("user", "three"))
+    assert len(served.talker.dialogues[-1].turns) == 4
+    assert dialogues(served) == [dialogue]
+
+
+def test_what_another_may_have_said_is_never_taken_from_them(served: Served) -> None:
+    first = answered(served, ("user", "one"))
+    begun = [("user", "one"), ("assistant", first)]
+    second = answered(served, *begun, ("user", "two"))
+    (mine,) = dialogues(served)
+    served.ask("POST", "/v1/feedback", {"dialogue_id": mine, "item": "f0", "verdict": "dislike"})
+    served.talker.words = ["Again: "]
+    for more in ({"user": "u1"}, {"key": "bob"}):
+        answered(served, *begun, ("user", "two"), **more)
+        assert (served.talker.dialogues[-1].id == mine, served.talker.dialogues[-1].dislikes) == (False, [])
+    answered(served, *begun, ("user", "something else"))
+    answered(served, ("user", "one"))
+    assert mine not in [dialogue.id for dialogue in served.talker.dialogues[-2:]]
+    answered(served, *begun, ("user", "two"), ("assistant", second), ("user", "three"))
+    asked = served.talker.dialogues[-1]
+    assert (asked.id, asked.dislikes) == (mine, ["f0"])
+
+
+def test_of_two_who_said_the_same_neither_loses_what_they_said(served: Served) -> None:
+    begun = [("user", "one"), ("assistant", "")]
+    for _ in range(2):
+        begun[1] = ("assistant", answered(served, ("user", "one")))
+    for _ in range(2):
+        second = answered(served, *begun, ("user", "two"))
+    both = dialogues(served)
+    served.talker.words = ["Again: "]
+    answered(served, *begun, ("user", "two"))
+    assert served.talker.dialogues[-1].id not in both
+    assert [turn.text for turn in served.talker.dialogues[-1].turns] == ["one", "Here you are."]
+    for _ in range(2):
+        answered(served, *begun, ("user", "two"), ("assistant", second), ("user", "three"))
+    assert {dialogue.id for dialogue in served.talker.dialogues[-2:]} == {*both}

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from served import Serve, events
-from sqlalchemy import inspect, text
+from sqlalchemy import insert, inspect, text
 
 from tastemaker.errors import ConfigError, UsageError
 from tastemaker.serve.chat.dialogue import Dialogue, Turn, Wants
 from tastemaker.serve.chat.state import undone
-from tastemaker.serve.store import Database, Dialogues, Feedback, Kept, open_database
+from tastemaker.serve.store import Database, Dialogues, Feedback, Kept, migrations, open_database
 from tastemaker.serve.store.feedback import with_verdicts
 from tastemaker.serve.store.migrations import MIGRATIONS
 from tastemaker.serve.store.tables import metadata
@@ -78,6 +78,31 @@ def test_the_migrations_make_the_tables(database: Database) -> None:
         assert set(found.get_pk_constraint(table.name)["constrained_columns"]) == {c.name for c in table.primary_key}
         indexed = {(index["name"], tuple(index["column_names"])) for index in found.get_indexes(table.name)}
         assert indexed == {(index.name, tuple(index.columns.keys())) for index in table.indexes}
+
+
+def test_dialogues_of_the_first_version_are_kept(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+        first = open_database(where)
+    state = Dialogue(id="d", likes=["f1"]).model_dump_json()
+    row = {
+        "id": "d",
+        "owner": "ann",
+        "title": "",
+        "state": state,
+        "version": 1,
+        "thread": "t",
+        "made": 1,
+        "used": 2**45,
+    }
+    with first.engine.begin() as connection:
+        connection.execute(insert(metadata.tables["dialogues"]).values(row))
+    first.close()
+    second = open_database(where)
+    kept = Dialogues(second, most=9, days=1).of_thread("ann", "t")
+    assert kept is not None
+    assert kept.dialogue.likes == ["f1"]
+    second.close()
 
 
 def test_state_survives_a_restart(where: str) -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -249,7 +249,7 @@ class Recommender:
         pools = best(scores, allowed, n)
         found = []
         for query, its_scores, its_allowed, pool in zip(queries, scores, allowed, pools, strict=True):
-            shown = Query(query.history, tuple(map(Item, pool.tolist())), query.user)
+            shown = replace(query, candidates=tuple(map(Item, pool.tolist())))
             found.append(_Retrieved(shown, its_scores, its_allowed, pool))
         return found
 

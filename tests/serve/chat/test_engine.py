@@ -8,6 +8,7 @@ from talks import Talk
 
 from tastemaker.errors import LanguageModelError, UsageError
 from tastemaker.llm.fake import LIARS, FakeLM
+from tastemaker.serve.chat import replies
 from tastemaker.serve.chat.dialogue import Dialogue, Done, Filter, Items
 from tastemaker.serve.chat.engine import Settings
 from tastemaker.serve.chat.ratings import Ratings
@@ -93,6 +94,12 @@ def test_a_removed_constraint_and_an_empty_text_ask_again(talk):
     assert any(card.attributes["year"] < 1990 for card in cards)
 
 
+def test_all_that_was_said_is_remembered(talk):
+    for number in range(60):
+        talk("thanks" if number else "a comedy")
+    assert sum(turn.role == "user" for turn in talk.dialogue.turns) == 60
+
+
 def test_nothing_that_fits_is_said_and_can_be_undone(talk):
     talk("a horror film")
     shown = talk.ids
@@ -109,6 +116,26 @@ def test_questions_without_an_item_ask_back(talk):
     talk("why?")
     assert "which one you mean" in talk.text
     assert talk("who directed the second one") != []  # nothing was shown, so it is a wish like any other
+
+
+def test_a_question_about_an_item_is_answered_by_what_the_catalogue_says_of_it(talk, engine):
+    talk("a crime film")
+    before, second = talk.dialogue, talk.ids[1]
+    for text in ("is the second one scary?", "is it any good for kids?", "was that made in the 90s?"):
+        talk(text)
+        assert (talk.ids, talk.done.trace.intent) == ([second], "details")
+        assert f"the year {row(engine, second)['year']:g}" in talk.text
+        assert f'all the catalogue says of "{row(engine, second)["title"]}"' in talk.text
+        assert (talk.dialogue.filters, talk.dialogue.shown) == (before.filters, before.shown)
+    assert len(talk("is it possible to get a comedy")) == 10
+
+
+def test_an_item_that_the_catalogue_says_nothing_of(engine):
+    card = engine.cards(["f3"])[0]
+    assert (
+        replies.details(card, "", None, 5.0, None)
+        == f'The catalogue does not say more of "{card.title}" than its title.'
+    )
 
 
 @pytest.mark.parametrize("text", ["thanks!", "hello there", "who are you?"])

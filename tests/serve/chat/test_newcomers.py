@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,53 @@ def test_what_was_there_is_not_read_again_for_an_item_more(own: Engine, monkeypa
         np.testing.assert_array_equal(shelf.reasons.overlap(row), whole.reasons.overlap(row))
         assert shelf.reasons.plain(row) == whole.reasons.plain(row)
     assert before.vocabulary._titles == names  # whoever reads what was there finds nothing else
+
+
+def test_a_limit_of_more_messages_than_fifty_is_kept_to(own: Engine, tmp_path: Path) -> None:
+    limits = Settings(rate=1e9, burst=1e9, turns=60)
+    service = Service.build(Recommendations(own.main.recommender), own, open_database(tmp_path / "db"), limits)
+    served = Served(service, own, build_app(service, Keys()))  # type: ignore[arg-type]
+    said = {"message": "thanks", "stream": False}
+    dialogue = served.ask("POST", "/v1/chat", said).json()["dialogue_id"]
+    told = [served.ask("POST", "/v1/chat", {**said, "dialogue_id": dialogue}) for _ in range(60)]
+    service.close()
+    assert [answer.status_code for answer in told] == [200] * 59 + [422]
+
+
+def pieces(catalogue: Catalogue) -> int:
+    return int(catalogue._table.stats()["fragment_stats"]["num_fragments"])
+
+
+def test_items_that_come_one_by_one_are_joined_while_others_read(own: Engine, tmp_path: Path) -> None:
+    catalogue, ids = own.main.catalogue, [f"n{i}" for i in range(40)]
+    missed, ended = list[str](), threading.Event()
+
+    def read() -> None:
+        while not ended.wait(0.02):
+            known = [one for one in ids if one in catalogue]
+            missed.extend({*known} - {one for one, _ in catalogue.search("zeppelin", 300)})
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    most = 0
+    for one in ids:
+        catalogue.add([{**HORROR, "item_id": one, "title": f"Zeppelin {one}"}])
+        most = max(most, pieces(catalogue))
+    ended.set()
+    reader.join()
+    assert missed == []
+    assert most <= 33
+    assert catalogue.vectors(ids).shape[0] == 40
+    assert {*ids} <= {*cinema.engine(tmp_path / "catalogues").main.catalogue.items["item_id"]}
+
+
+def test_an_item_is_in_though_nothing_can_be_joined(
+    own: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(own.main.catalogue._table, "stats", fails)
+    assert own.main.catalogue.add([{**HORROR, "item_id": "n1"}]) == ["n1"]
+    assert "n1" in own.main.catalogue
+    assert "no room" in caplog.text

@@ -150,6 +150,18 @@ def test_items_are_read_with_what_was_said_of_them(text, field, ids):
         ("thank you so much!", "small-talk", None),
         ("hello, recommend a comedy", "recommend", None),
         ("older", "refine", None),
+        ("is the second one scary", "details", "f2"),
+        ("is number 3 any good for kids", "details", "f3"),
+        ("how long is the first one", "details", "f1"),
+        ("isn't the second film a horror?", "details", "f2"),
+        ("and how scary is this one?", "details", "f1"),
+        ("which genres does the first one have?", "details", "f1"),
+        ("should I watch the second one with kids", "details", "f2"),
+        ("is The Golden Harbor scary?", "details", "f1"),
+        ("is there something like the second one", "refine", None),
+        ("is there a comedy", "refine", None),
+        ("is it scary", "refine", None),
+        ("is The Silent Harbor a comedy", "details", "f0"),
     ],
 )
 def test_intents(text, intent, target):

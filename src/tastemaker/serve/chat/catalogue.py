@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -22,10 +23,12 @@ from tastemaker.serve.chat.dialogue import Filter
 from tastemaker.serve.chat.schema import NAME, OWN, Schema
 from tastemaker.types import FloatArray, Progress, quiet
 
+LOG = logging.getLogger("tastemaker.serve")
 Found = list[tuple[str, float]]
 """Ids with what speaks for them, best first."""
 _RANKS = 60  # by how much the first places of two rankings stand out when the two are joined
 _TEXT = 2_000  # characters of an item that are searched
+_PIECES = 32  # of a table; each addition makes one
 
 
 class Catalogue:
@@ -91,6 +94,7 @@ class Catalogue:
             items = pl.concat([self.items, fresh])
             self._ids = {**self._ids, **{item_id: row for row, item_id in enumerate(ids, start=self.items.height)}}
             self.items, self.schema = items, Schema.of(items)
+            self._join()
         return ids
 
     def search(self, text: str, n: int, filters: Sequence[Filter] = ()) -> Found:
@@ -128,6 +132,14 @@ class Catalogue:
     def text(self, item_id: str) -> str:
         """What is searched of an item."""
         return _text(self.items.row(self.row(item_id), named=True))
+
+    def _join(self) -> None:
+        """One piece of table in place of many, as every search looks at each; whoever reads is not held up."""
+        try:
+            if self._table.stats()["fragment_stats"]["num_fragments"] > _PIECES:
+                self._table.optimize()
+        except Exception:  # the items are in, whatever becomes of the pieces
+            LOG.warning("the pieces of the catalogue's table could not be joined", exc_info=True)
 
     def _matching(self, words: str, n: int, filters: Sequence[Filter]) -> list[str]:
         from lancedb.query import MatchQuery  # a query object: nothing in the words is an operator

@@ -131,6 +131,12 @@ DETAILS = re.compile(
     r"^(?:and |so )?(?:tell me (?:more )?about|more about|details?|describe|what is|whats|what about|who "
     r"|when was|when did|what year|what genre|how long is|is it)\b"
 )
+ABOUT = re.compile(
+    r"^(?:(?:and|so|but|well|ok|okay|,) )*(?:(?:how|what|which|who|when|where)(?: \w+){0,2} )?"
+    r"(?:is|isnt|was|wasnt|does|doesnt|did|didnt|has|hasnt|had|would|will"
+    r"|(?:should|can|could) (?:i|we) (?:watch|see|read))\b(?! it possible\b)"
+)
+"""Such a beginning with an item right after it is a question about the item."""
 SMALL_TALK = re.compile(
     r"^(?:hi|hello|hey|good (?:morning|evening|afternoon)|thanks|thank you|cheers|bye|goodbye|who are you|what are you"
     r"|what can you do|help|how are you|great|cool|nice|perfect|ok|okay|lovely|wonderful|awesome|sorry|lol)"

@@ -29,7 +29,9 @@ def listed(cards: Sequence[Card], dialogue: Dialogue, notes: Sequence[str], *, m
 
 def details(card: Card, facts: str, rating: float | None, best: float, above: float | None) -> str:
     """What the catalogue says of an item, and what somebody may think of it."""
-    told = [f'{facts} That is all the catalogue says of "{clean(card.title)}".']
+    title = clean(card.title)
+    only = f'The catalogue does not say more of "{title}" than its title.'
+    told = [f'{facts} That is all the catalogue says of "{title}".' if facts else only]
     if rating is not None:
         told.append(f"I expect a rating of {rating:.1f} of {best:g} from you.")
     elif above is not None:

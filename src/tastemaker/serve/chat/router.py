@@ -94,9 +94,11 @@ def choose(lm: LanguageModel, text: str) -> Intent:
 def _question(line: str, reading: wording.Reading) -> Request | None:
     """A question about one item, if it is one and the item is known."""
     rating, why = bool(lexicon.RATING.search(line)), bool(lexicon.WHY.search(line))
-    if not (rating or why or lexicon.DETAILS.search(line)):
+    about = lexicon.ABOUT.match(line)
+    subject = reading.subject(len(about[0].split())) if about else None
+    if not (rating or why or subject or lexicon.DETAILS.search(line)):
         return None
-    target = reading.target()
+    target = subject or reading.target()
     if target is None and not (rating or why):
         return None  # "what is a good comedy" is no question about an item
     return Request(intent="explain" if why else "details", target=target, rating=rating)

@@ -8,8 +8,8 @@ from tastemaker.serve.chat.dialogue import Dialogue, Filter, Turn, Wants
 from tastemaker.serve.chat.request import Request
 from tastemaker.serve.chat.schema import Schema
 
-UNDOS, TURNS = 20, 100
-"""How many steps back there are, and how many turns are remembered."""
+UNDOS = 20
+"""How many steps back there are."""
 _BOUNDS = ("at-least", "at-most")
 
 
@@ -40,8 +40,8 @@ def undone(dialogue: Dialogue) -> Dialogue | None:
 
 
 def said(dialogue: Dialogue, *turns: Turn) -> Dialogue:
-    """The dialogue with what was said."""
-    return dialogue.model_copy(update={"turns": [*dialogue.turns, *turns][-TURNS:]})
+    """The dialogue with what was said; all of it, since limits are counted on it."""
+    return dialogue.model_copy(update={"turns": [*dialogue.turns, *turns]})
 
 
 def merged(earlier: Sequence[Filter], request: Request, schema: Schema) -> list[Filter]:

@@ -55,6 +55,14 @@ class Reading:
                 return self._best(ids)
         return None
 
+    def subject(self, at: int) -> str | None:
+        """The item that a question goes on with here: ``the second one scary``, or ``it scary`` after one alone."""
+        if self.words[at : at + 1] == ["the"] and not self._title(at)[0]:
+            at += 1
+        if (found := self._item(at)) is not None:
+            return found[1]
+        return self._alone() if self.words[at : at + 1] in (["it"], ["this"], ["that"]) else None
+
     def read(self, request: Request) -> None:
         """Fill in everything the words say."""
         at = 0
@@ -335,12 +343,12 @@ class Reading:
 
     def _focus(self) -> str | None:
         """The item that was spoken of last: the only one of the latest answer, or the first shown."""
-        for turn in reversed(self.dialogue.turns):
-            if turn.role == "assistant" and len(turn.items) == 1:
-                return turn.items[0]
-            if turn.items:
-                break
-        return self.dialogue.shown[0] if self.dialogue.shown else None
+        return self._alone() or (self.dialogue.shown[0] if self.dialogue.shown else None)
+
+    def _alone(self) -> str | None:
+        """The only item of the latest answer that had any."""
+        latest = next((turn.items for turn in reversed(self.dialogue.turns) if turn.items), [])
+        return latest[0] if len(latest) == 1 else None
 
     def _best(self, ids: Sequence[str]) -> str:
         """Of items with one title, one that was shown, or else the first."""

@@ -37,8 +37,9 @@ async def models() -> dict[str, Any]:
 async def complete(body: AskCompletion, request: Request, service: The, caller: Caller) -> Response:
     """The reply to the last message, the list as numbered lines below it; chunks if ``stream`` is true.
 
-    What the conversation knew after the messages before is found again by those messages themselves. ``system``
-    messages are not heeded, ``user`` may name somebody the recommender knows; tokens are counted as words.
+    What the conversation knew after the messages before is found again by those messages themselves, also if the last
+    one was answered already: the new answer then takes the place of that one. ``system`` messages are not
+    heeded, ``user`` may name somebody the recommender knows; tokens are counted as words.
     """
     if body.model != MODEL:
         raise Problem(404, "not_found", f"no such model; there is {MODEL}")
@@ -48,7 +49,7 @@ async def complete(body: AskCompletion, request: Request, service: The, caller: 
         raise invalid(f"messages: the last one must be of the user, and of 1 to {_LONGEST} characters")
     before = [(message.role, message.text) for message in spoken[:-1]]
     service.replies.require_room()
-    kept = await run_in_threadpool(_dialogue, service, caller, before, body.user)
+    kept = await run_in_threadpool(_dialogue, service, caller, before, text, body.user)
     reply = Reply(service, kept, text)
     about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
     asked = sum(len(message.text.split()) for message in body.messages)
@@ -59,18 +60,21 @@ async def complete(body: AskCompletion, request: Request, service: The, caller: 
     return EventStream(reply, chunks.write, ends=_END, request_id=request.state.request_id)
 
 
-def _dialogue(service: Service, caller: str, before: Sequence[tuple[str, str]], user: str | None) -> Kept:
-    """The dialogue that these messages are, or a new one that begins with them."""
+def _dialogue(service: Service, caller: str, before: Sequence[tuple[str, str]], text: str, user: str | None) -> Kept:
+    """The dialogue that these messages are, also one that has answered ``text`` already, or a new one."""
     thread = thread_of(before, begun_by(user))
-    kept = service.dialogues.of_thread(caller, thread) if before else None
+    asked = thread_of([("user", text)], thread)
+    kept = None
+    if before:  # many begin alike
+        kept = service.dialogues.of_thread(caller, thread) or service.dialogues.asked_again(caller, asked)
     if kept is not None:
-        return kept
+        return replace(kept, thread=thread, asked=asked)
     known = user is not None and (
         service.recommendations.knows_user(user) or bool(service.feedback.of_user(caller, user))
     )
     new = service.opened(caller, user if known else None)
     turns = [Turn.model_validate({"role": role, "text": text}) for role, text in before]
-    return replace(new, dialogue=new.dialogue.model_copy(update={"turns": turns}), thread=thread)
+    return replace(new, dialogue=new.dialogue.model_copy(update={"turns": turns}), thread=thread, asked=asked)
 
 
 def _completion(about: dict[str, Any], events: Sequence[Event], asked: int) -> dict[str, Any]:

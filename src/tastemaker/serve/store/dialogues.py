@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
@@ -43,6 +43,8 @@ class Kept:
     pending: dict[str, Verdict] = field(default_factory=dict)
     read: int = field(default_factory=lambda: _now())
     """When: what is said of its user from then on is not in it yet."""
+    asked: str = ""
+    """Digest of its messages and the one to be answered, by which to find it if that answer is asked for again."""
 
 
 class Dialogues:
@@ -64,6 +66,19 @@ class Dialogues:
         """The owner's latest dialogue that holds exactly those messages."""
         return self._one(owner, dialogues.c.thread == thread)
 
+    def asked_again(self, owner: str, asked: str) -> Kept | None:
+        """The owner's dialogue whose last answer is to those messages, as it was before that answer.
+
+        Where several have the same, whose it is cannot be told: then a copy, so that nobody loses what was said since.
+        """
+        mine = select(dialogues).filter_by(owner=owner, asked=asked).where(dialogues.c.used >= self._oldest())
+        with self._database.engine.begin() as connection:
+            rows = connection.execute(mine.order_by(dialogues.c.used.desc()).limit(2)).mappings().all()
+            kept = self._kept(connection, rows[0], rows[0]["earlier"]) if rows else None
+        if kept is None or len(rows) == 1:
+            return kept
+        return replace(kept, version=0, dialogue=kept.dialogue.model_copy(update={"id": secrets.token_hex(16)}))
+
     def list(self, owner: str, n: int) -> list[Listed]:
         """The owner's, latest used first."""
         columns = (dialogues.c.id, dialogues.c.title, dialogues.c.made, dialogues.c.used)
@@ -80,6 +95,8 @@ class Dialogues:
             "title": clean(next((turn.text for turn in dialogue.turns if turn.role == "user"), ""))[:_TITLE],
             "version": kept.version + 1,
             "thread": thread,
+            "asked": kept.asked,
+            "earlier": kept.dialogue.model_dump_json() if kept.asked else "",
             "used": kept.read,
         }
         with self._database.engine.begin() as connection:
@@ -105,11 +122,11 @@ class Dialogues:
         mine = select(dialogues).filter_by(owner=owner).where(which, dialogues.c.used >= self._oldest())
         with self._database.engine.begin() as connection:
             row = connection.execute(mine.order_by(dialogues.c.used.desc()).limit(1)).mappings().first()
-            return None if row is None else self._kept(connection, row)
+            return None if row is None else self._kept(connection, row, row["state"])
 
-    def _kept(self, connection: Connection, row: RowMapping) -> Kept | None:
+    def _kept(self, connection: Connection, row: RowMapping, state: str) -> Kept | None:
         try:
-            dialogue = Dialogue.model_validate_json(row["state"])
+            dialogue = Dialogue.model_validate_json(state)
         except ValidationError:  # of a version whose dialogues were others: as good as forgotten
             return None
         read = _now()

@@ -19,6 +19,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " verdict VARCHAR(8) NOT NULL, at BIGINT NOT NULL, absorbed INTEGER NOT NULL,"
         " PRIMARY KEY (owner, about, item_id))",
     ),
+    (  # 2: what an answer that is asked for again begins with
+        "ALTER TABLE dialogues ADD COLUMN asked VARCHAR(64) NOT NULL DEFAULT ''",
+        "ALTER TABLE dialogues ADD COLUMN earlier TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX dialogues_by_asked ON dialogues (owner, asked)",
+    ),
 )
 
 

@@ -17,8 +17,11 @@ dialogues = Table(
     Column("thread", String(64), nullable=False),  # digest of its messages, by which clients without ids find it
     Column("made", BigInteger, nullable=False),  # milliseconds since 1970, as is used
     Column("used", BigInteger, nullable=False),
+    Column("asked", String(64), nullable=False),  # digest of its messages but for the last answer; may be empty
+    Column("earlier", Text, nullable=False),  # the state that answer began with, if asked is not empty
     Index("dialogues_by_use", "owner", "used"),
     Index("dialogues_by_thread", "owner", "thread"),
+    Index("dialogues_by_asked", "owner", "asked"),
 )
 
 feedback = Table(
