@@ -15,7 +15,6 @@ from tastemaker.collab import Popularity, SASRec
 from tastemaker.errors import ConfigError, LanguageModelError, NotFittedError, UsageError
 from tastemaker.llm import adapters
 from tastemaker.methods import llara
-from tastemaker.methods._timeline import TimelineReading
 from tastemaker.methods.llara import LLaRA, LLaRAConfig
 from tastemaker.testing.methods import N_ITEMS, ODD, asked, chains, hits, under
 from tastemaker.testing.tiny_llm import tiny_lm
@@ -386,21 +385,3 @@ def test_a_real_language_model_learns_from_sixty_users():
     tuned = LLaRA("smollm2-135m", under(), **settings, epochs=12).tune(split)
     before, after = hits(untuned.score(queries)), hits(tuned.score(queries))
     assert after > before + 0.3, (before, after)
-
-
-def test_the_weight_is_chosen_without_all_scores_of_all_cases_at_once(monkeypatch):
-    split, sizes = chains(), []
-
-    def score(self, queries, progress=None):
-        sizes.append(len(queries))
-        return np.array([np.cos(np.arange(N_ITEMS) * (1 + len(q.history))) for q in queries], dtype=np.float32)
-
-    monkeypatch.setattr(TimelineReading, "score", score)
-    method = LLaRA("nothing is loaded", under())
-    method.catalogue, method.reading = split.dataset, object.__new__(TimelineReading)
-    whole = method._chosen_weight(split)
-    monkeypatch.setattr(llara, "CELLS", 3 * N_ITEMS, raising=False)
-    sizes.clear()
-    assert method._chosen_weight(split) == pytest.approx(whole)
-    assert max(sizes) == 3
-    assert sum(sizes) == len(split.valid)
