@@ -9,6 +9,7 @@ SHA-256 of every other file. Nothing in it is ever run: no pickle, no class path
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json as jsonlib
@@ -30,7 +31,7 @@ from safetensors import numpy as safetensors_numpy
 from tastemaker import atomic
 from tastemaker.errors import ArtifactError, UsageError
 
-__all__ = ["FORMAT", "Artifact", "checked_name", "load", "save", "write_atomic"]
+__all__ = ["FORMAT", "Artifact", "checked_name", "load", "replacing", "save", "write_atomic"]
 
 FORMAT = 1
 """The version this code writes, and the only one it reads."""
@@ -97,10 +98,18 @@ def load(path: str | os.PathLike[str], kind: str) -> Artifact:
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """One file holds ``data``, or what it held before. Raises `ArtifactError`."""
-    try:
+    with _told(path):
         atomic.write_atomic(path, data)
-    except OSError as error:
-        raise ArtifactError(f"{path}: not written ({error.strerror or error}); what was there is kept") from error
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Where to write what is too large for `write_atomic`; it becomes ``path`` whole or not at all.
+
+    Raises `ArtifactError`.
+    """
+    with _told(path), atomic.replacing(path) as temporary:
+        yield temporary
 
 
 def checked_name(name: str) -> str:
@@ -173,6 +182,14 @@ class _Manifest(BaseModel):
     format: int
     kind: str
     files: dict[str, _Entry]
+
+
+@contextlib.contextmanager
+def _told(path: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{path}: not written ({error.strerror or error}); what was there is kept") from error
 
 
 def _encoded(

@@ -13,9 +13,20 @@ from pathlib import Path
 
 def write_atomic(path: str | os.PathLike[str], data: bytes) -> None:
     """``path`` holds ``data``; if anything fails it holds what it held before. Raises ``OSError``."""
+    with replacing(path) as temporary:
+        _write(temporary, data)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty file beside ``path``, to be written piece by piece, that takes its place if nothing fails on the way.
+
+    Raises ``OSError``.
+    """
     path = _resolved(path)
     with _reserved(path, directory=False) as temporary:
-        _write(temporary, data)
+        yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
 
@@ -37,7 +48,7 @@ def write_directory(
             _write(temporary / name, data)
         for folder in sorted({str(Path(name).parent) for name in files}, reverse=True):
             _sync(temporary / folder)
-        with _locked(path.parent):
+        with locked(path.parent):
             if os.path.lexists(there := find_directory(path)):
                 may_replace(there)
             _swap_in(temporary, path)
@@ -47,6 +58,20 @@ def find_directory(path: str | os.PathLike[str]) -> Path:
     """Where the last whole version of ``path`` is: there, or beside it if a save was killed as it swapped the two."""
     path = _resolved(path)
     return path if os.path.lexists(path) or not os.path.isdir(_aside(path)) else _aside(path)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an advisory lock that the system lets go of when the process dies, however it dies.
+
+    Raises ``BlockingIOError`` where somebody else holds it and there is no ``wait``.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _swap_in(temporary: Path, path: Path) -> None:
@@ -72,14 +97,14 @@ def _reserved(path: Path, *, directory: bool) -> Iterator[Path]:
     os.makedirs(path.parent, exist_ok=True)
     temporary = path.parent / f".tmp-{path.name}-{secrets.token_hex(4)}"
     with contextlib.ExitStack() as stack:
-        with _locked(path.parent):
+        with locked(path.parent):
             _sweep(path)
             stack.callback(_discard, temporary)
             if directory:
                 os.mkdir(temporary)
             else:
                 os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            stack.enter_context(_locked(temporary))
+            stack.enter_context(locked(temporary))
         yield temporary
 
 
@@ -94,19 +119,8 @@ def _sweep(path: Path) -> None:
                 os.rename(aside, path)
         for name in os.listdir(path.parent):
             if name.startswith(f".tmp-{path.name}-"):
-                with contextlib.suppress(BlockingIOError), _locked(path.parent / name, wait=False):
+                with contextlib.suppress(BlockingIOError), locked(path.parent / name, wait=False):
                     _remove(path.parent / name)
-
-
-@contextlib.contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold an advisory lock that the system lets go of when the process dies, however it dies."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -120,8 +134,8 @@ def _write(path: Path, data: bytes) -> None:
         os.close(handle)
 
 
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

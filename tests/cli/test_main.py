@@ -15,16 +15,16 @@ from shell import tastemaker
 
 from tastemaker.errors import DataError, Interrupted, LanguageModelError, TastemakerError
 
-VERBS = ["compare", "config", "data", "demo", "doctor", "evaluate", "explain", "profile", "recommend", "train"]
-DATA = ["list", "fetch", "import", "describe", "split", "export"]
-COMMANDS = [*([verb] for verb in VERBS if verb != "data"), *(["data", verb] for verb in DATA)]
+VERBS = ["batch", "compare", "config", "demo", "doctor", "evaluate", "explain", "profile", "recommend", "train"]
+GROUPS = {"data": ["list", "fetch", "import", "describe", "split", "export"], "export": ["embeddings"]}
+COMMANDS = [*([verb] for verb in VERBS), *([group, verb] for group, verbs in GROUPS.items() for verb in verbs)]
 SOURCE = Path(__file__).parents[2] / "src"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_without_a_verb_there_is_help(arguments: list[str]) -> None:
     done = tastemaker(*arguments).ok()
-    assert all(f"\n  {verb} " in done.out for verb in VERBS)
+    assert all(f"\n  {verb} " in done.out for verb in [*VERBS, *GROUPS])
     assert done.err == ""
 
 
@@ -34,9 +34,10 @@ def test_every_verb_has_help_with_an_example(command: list[str]) -> None:
     assert f"Example:\n  {' ' * 2}tastemaker {' '.join(command)} " in done.out + " " or "data list" in done.out
 
 
-def test_a_group_without_a_verb_shows_its_verbs() -> None:
-    done = tastemaker("data").ok()
-    assert all(f"\n  {verb} " in done.out for verb in DATA)
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_a_verb_shows_its_verbs(group: str) -> None:
+    done = tastemaker(group).ok()
+    assert all(f"\n  {verb} " in done.out for verb in GROUPS[group])
 
 
 def test_the_version_is_told() -> None:
@@ -112,6 +113,7 @@ def test_what_needs_no_language_model_loads_no_library_of_them(data: Path, count
         ["train", "popularity", "--data", data, "--out", tmp_path / "run", "-o", "split.k_core=0"],
         ["evaluate", counted],
         ["recommend", counted, "--user", "u0"],
+        ["batch", counted, "--out", tmp_path / "lists.parquet"],
         ["profile", counted, "--user", "u0"],
     ]
     code = (

@@ -124,3 +124,22 @@ def test_a_damaged_run_is_told(tuned: Path, tmp_path: Path) -> None:
     tastemaker("recommend", copy, "--user", "u0").fails(2, "model.safetensors", "damaged")
     (copy / "model" / "items.parquet").unlink()
     tastemaker("explain", copy, "--user", "u0", "--item", "f9").fails(2, "items.parquet is missing")
+
+
+def test_ids_that_nobody_knows_may_be_left_out_and_are_told(tuned: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history.txt"
+    history.write_text("f11\nnew\nf12\n")
+    command = ("recommend", tuned, "--history", history, "-n", 3)
+    tastemaker(*command).fails(2, "no item with id 'new'")
+    done = tastemaker(*command, "--unknown", "skip", "--json")
+    assert done.err == "warning: 1 id is not known and was left out: 'new'\n"
+    assert done.json["skipped"] == ["new"]
+    history.write_text("f11\nf12\n")
+    told = tastemaker(*command, "--json").json
+    assert told["skipped"] == []
+    assert done.json["recommendations"] == told["recommendations"]
+    done = tastemaker("recommend", tuned, "--user", "nobody", "--unknown", "skip").ok()
+    assert (done.out, done.err) == ("", "warning: 1 id is not known and was left out: 'nobody'\n")
+    tastemaker("recommend", tuned, "--user", "u0", "--unknown", "ignore").fails(
+        2, "--unknown is error or skip, not ignore"
+    )

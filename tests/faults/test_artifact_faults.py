@@ -14,7 +14,7 @@ import pytest
 from versions import leftovers, save_version, version_of
 
 from tastemaker import atomic
-from tastemaker.artifacts import load, write_atomic
+from tastemaker.artifacts import load, replacing, write_atomic
 from tastemaker.errors import ArtifactError
 
 
@@ -144,19 +144,25 @@ def check_survivor(folder: Path, *, exists: bool, outcome: str) -> None:
     assert found in allowed, f"{outcome}, but found version {found}"
 
 
+def write_piecewise(file: Path, data: bytes) -> None:
+    with replacing(file) as temporary, temporary.open("wb") as stream:
+        stream.writelines(data[at : at + 2] for at in range(0, len(data), 2))
+
+
+@pytest.mark.parametrize("write", [write_atomic, write_piecewise])
 @pytest.mark.parametrize("mode", ["transient", "persistent", "crash"])
 def test_a_failed_write_of_one_file_leaves_the_old_or_the_new(
-    tmp_path: Path, faults: Callable[..., Faulty], mode: str
+    tmp_path: Path, faults: Callable[..., Faulty], mode: str, write: Callable[[Path, bytes], None]
 ) -> None:
     for fail_at in range(1, 200):
         file = tmp_path / "config.yaml"
         faults(0, mode)
-        write_atomic(file, b"old")
+        write(file, b"old")
         faulty = faults(fail_at, mode, errno.ENOSPC)
-        outcome = attempt(lambda file=file: write_atomic(file, b"the new one"))
+        outcome = attempt(lambda file=file: write(file, b"the new one"))
         faults(0, mode)
         assert file.read_bytes() in ({b"the new one"} if outcome == "saved" else {b"old", b"the new one"})
-        write_atomic(file, b"third")
+        write(file, b"third")
         assert leftovers(tmp_path) == []
         if faulty.calls < fail_at:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tastemaker.errors import DataError, UsageError
 
@@ -16,8 +17,15 @@ def ids_in(path: Path) -> list[str]:
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", path) from error
     except UnicodeDecodeError:
-        raise DataError("is not UTF-8 text; expected item ids, one a line", path) from None
+        raise DataError("is not UTF-8 text; expected ids, one a line", path) from None
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def policy(unknown: str) -> Literal["error", "skip"]:
+    """What ``--unknown`` says. Raises `UsageError`."""
+    if unknown not in ("error", "skip"):
+        raise UsageError(f"--unknown is error or skip, not {unknown}")
+    return "skip" if unknown == "skip" else "error"
 
 
 def require_one(users: Sequence[str] | None, history: Path | None) -> None:

@@ -25,6 +25,15 @@ Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everyt
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Also write a page of HTML.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What `tastemaker train` wrote.")]
+Unknown = Annotated[
+    str,
+    typer.Option("--unknown", metavar="error|skip", help="Fail for an id nobody knows, or leave it out and say so."),
+]
+Candidates = Annotated[
+    Path | None, typer.Option("--candidates", metavar="FILE", help="Only these items: ids, one a line.")
+]
+WithSeen = Annotated[bool, typer.Option("--with-seen", help="Let items of the history in.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 User = Annotated[list[str] | None, typer.Option("--user", metavar="ID", help="A known user; repeatable.")]
 History = Annotated[
     Path | None,

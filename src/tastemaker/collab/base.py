@@ -120,6 +120,10 @@ class CollaborativeModel(Learned):
         """How many users it knows by number; None for a model that knows people by their histories alone."""
         return None
 
+    def user_vectors(self, queries: Sequence[Query]) -> FloatArray:
+        """``[query, d]``: who asks; zero rows for somebody nothing is known of. Raises `UsageError` if it has none."""
+        raise UsageError(f"{type(self).__name__} has no user vectors; use a model of users such as bpr-mf")
+
     def fit(self, split: Split, *, seed: int = 0, progress: Progress = quiet) -> Self:
         """The same model, trained on ``split.train`` (early stopping on ``split.valid`` where it trains)."""
         if split.train.height == 0:

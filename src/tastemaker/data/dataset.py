@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,14 @@ class Dataset:
     def user_numbers(self, ids: Sequence[str]) -> IntArray:
         """The numbers of these outside ids. Raises `UsageError` for a user never seen."""
         return _numbers(ids, self._user_of, "user", self.name)
+
+    def unknown_items(self, ids: Iterable[str]) -> list[str]:
+        """Those of these ids that the catalogue does not have, each once."""
+        return [item_id for item_id in dict.fromkeys(ids) if item_id not in self._item_of]
+
+    def unknown_users(self, ids: Iterable[str]) -> list[str]:
+        """Those of these ids that no user has, each once."""
+        return [user_id for user_id in dict.fromkeys(ids) if user_id not in self._user_of]
 
     def history(self, user: int) -> IntArray:
         """The user's items, oldest first."""

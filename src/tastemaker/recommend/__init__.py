@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tastemaker.recommend.asked import UnknownIdWarning
+from tastemaker.recommend.batch import Batch
 from tastemaker.recommend.explain import Evidence, Explanation
 from tastemaker.recommend.lists import Answer
 from tastemaker.recommend.recommender import Recommender
 
-__all__ = ["Answer", "Evidence", "Explanation", "Recommender"]
+__all__ = ["Answer", "Batch", "Evidence", "Explanation", "Recommender", "UnknownIdWarning"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from tastemaker.data.split import Split
 from tastemaker.errors import LanguageModelError, PromptError, UsageError
 from tastemaker.methods.base import Method
 from tastemaker.recommend import saved
+from tastemaker.recommend.asked import Asked, Unknown, UnknownIdWarning, left_out
 from tastemaker.recommend.explain import Explanation, explanation
 from tastemaker.recommend.lists import Answer, batches, best, checked, ranking
 from tastemaker.types import BoolArray, FloatArray, IntArray, Item, Progress, Query, Ranking, User, quiet
@@ -54,6 +56,8 @@ class Recommender:
     """Places in lists, since this object was made, that the ranker left empty or gave to what cannot be recommended."""
     degraded: bool
     """Whether the ranker failed in the last call, so that the retriever answered alone."""
+    skipped: tuple[str, ...]
+    """Ids that the last `recommend` left out because nobody knows them."""
 
     def __init__(
         self,
@@ -72,7 +76,7 @@ class Recommender:
             raise UsageError(f"n_candidates is {n_candidates}; the ranker needs at least one")
         self.retriever, self.ranker, self.n_candidates = retriever, ranker, n_candidates
         self.data = data.dataset if isinstance(data, Split) else data
-        self.repairs, self.degraded = 0, False
+        self.repairs, self.degraded, self.skipped = 0, False, ()
         self._lock = threading.Lock()
         self._require_one_catalogue()
 
@@ -84,18 +88,24 @@ class Recommender:
         *,
         candidates: Sequence[str] | None = None,
         filter_seen: bool = True,
+        unknown: Unknown = "error",
         progress: Progress = quiet,
     ) -> pl.DataFrame:
         """``user_id, item_id, rank, score, title``: ``n`` rows for each user, best first.
 
         ``users`` are known ones; new ones come as ``histories``, item ids oldest first, and are numbered unless
         given by name. ``candidates`` limits what may be recommended, to nothing where it is empty; ``filter_seen``
-        leaves out the history.
-        Raises `UsageError` for an id that is not known. ``score`` is null where the ranker gave none.
+        leaves out the history. ``score`` is null where the ranker gave none.
+        Raises `UsageError` for an id that is not known; with ``unknown="skip"`` it is left out instead, stands in
+        ``skipped`` and is warned of, and a user left out has no rows.
         """
-        names, queries = self._asked(users, histories)
-        pool = () if candidates is None else tuple(self.item_numbers(candidates))
-        if candidates is not None and not pool:
+        asked = Asked.of(users, histories, candidates).settled(self.data, unknown)
+        self.skipped = asked.skipped
+        if asked.skipped:
+            warnings.warn(left_out(asked.skipped), UnknownIdWarning, stacklevel=2)
+        names, queries = self._queries(asked)
+        pool = () if asked.candidates is None else tuple(self.item_numbers(asked.candidates))
+        if asked.candidates is not None and not pool:
             names, queries = [], []  # nothing may be recommended; a query without candidates would mean everything
         queries = [Query(history=q.history, candidates=pool, user=q.user) for q in queries]
         answers = self.answer(queries, n, filter_seen=filter_seen, progress=progress)
@@ -140,7 +150,7 @@ class Recommender:
             wanted.setdefault(user, {}).setdefault(item, len(wanted[user]))
         queries = [
             Query(q.history, tuple(self.item_numbers(list(wanted[user]))), q.user)
-            for user, q in zip(wanted, self._asked(list(wanted), None)[1], strict=True)
+            for user, q in zip(wanted, self._queries(Asked.of(list(wanted), None))[1], strict=True)
         ]
         with self._turn():
             found, self.degraded = self._scores(queries)
@@ -158,7 +168,7 @@ class Recommender:
         """
         if (user is None) == (history is None):
             raise UsageError("explain needs either user or history")
-        query = self._asked(None if user is None else [user], None if history is None else [history])[1][0]
+        query = self.query(user=user, history=history)
         (target,) = self.item_numbers([item])
         scores = self.retriever.score([query])[0]
         allowed = self._allowed(query, filter_seen=True)
@@ -205,21 +215,16 @@ class Recommender:
 
     def query(self, *, user: str | None = None, history: Sequence[str] | None = None) -> Query:
         """The question this known user, or somebody with this history, asks."""
-        return self._asked(None if user is None else [user], None if history is None else [history])[1][0]
+        asked = Asked.of(None if user is None else [user], None if history is None else [history])
+        return self._queries(asked)[1][0]
 
-    def _asked(
-        self, users: Sequence[str] | None, histories: Sequence[Sequence[str]] | Mapping[str, Sequence[str]] | None
-    ) -> tuple[list[str], list[Query]]:
-        if (users is None) == (histories is None):
-            raise UsageError("give either users, by id, or histories, as lists of item ids")
-        if isinstance(users, str) or (isinstance(histories, Sequence) and any(isinstance(h, str) for h in histories)):
-            raise UsageError("users are a list of ids, histories a list of lists of item ids; put yours into [ ]")
-        if users is not None:
-            numbers = self._user_numbers(users)
-            return list(users), [Query(tuple(map(Item, self.data.history(u).tolist())), (), User(u)) for u in numbers]
-        named = histories if isinstance(histories, Mapping) else {str(i): h for i, h in enumerate(histories or ())}
-        items = (self.data.item_numbers(list(ids)).tolist() for ids in named.values())
-        return list(named), [Query(tuple(map(Item, numbers))) for numbers in items]
+    def _queries(self, asked: Asked) -> tuple[list[str], list[Query]]:
+        if asked.users is not None:
+            numbers = self._user_numbers(asked.users)
+            known = [Query(tuple(map(Item, self.data.history(u).tolist())), (), User(u)) for u in numbers]
+            return list(asked.users), known
+        items = (self.data.item_numbers(list(ids)).tolist() for ids in asked.histories.values())
+        return list(asked.histories), [Query(tuple(map(Item, numbers))) for numbers in items]
 
     def _user_numbers(self, ids: Sequence[str]) -> list[int]:
         try:

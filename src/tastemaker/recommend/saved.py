@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -94,6 +95,11 @@ def locate(path: str | os.PathLike[str]) -> Path:
     inside = Path(path) / MODEL_FOLDER
     whole = (atomic.find_directory(path) / "manifest.json").is_file()
     return inside if not whole and atomic.find_directory(inside).is_dir() else Path(path)
+
+
+def fingerprint(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of all that is saved there, by way of its manifest: the same recommender has the same."""
+    return hashlib.sha256((atomic.find_directory(locate(path)) / "manifest.json").read_bytes()).hexdigest()
 
 
 def _histories(data: Dataset) -> pl.DataFrame:
