@@ -34,6 +34,7 @@ from benchmarks.rerank import Reranker
 from tastemaker import Recommender, artifacts, evaluate
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.data import CandidateSet, Split
+from tastemaker.data.describe import warnings_of
 from tastemaker.data.split import Case
 from tastemaker.data.splits.unseen_items import withheld
 from tastemaker.evaluate import System
@@ -98,13 +99,15 @@ class Bench:
             ceiling = retrieval_ceiling(self._retriever(), cases, N)
             words.append(f"HR@{N} is {ceiling:.4f}, the ceiling of what re-ranks it")
         told = "; ".join(words)
+        only = self._only(cases)
         number = pl.Series(np.arange(len(at)), dtype=judged.outcomes["case"].dtype)
         outcomes = judged.outcomes.filter(pl.col("case").is_in(at.tolist()))
         own = dataclasses.replace(
             judged,
             outcomes=outcomes.with_columns(pl.col("case").replace_strict(at.tolist(), number)),
-            data_hash=self._only(cases).hash,
-            runs=tuple(run.model_copy(update={"notes": told}) for run in judged.runs),
+            data_hash=only.hash,
+            runs=tuple(run.model_copy(update={"notes": told, "breadth": metrics}) for run in judged.runs),
+            remarks=warnings_of(only),
         )
         to = self.kept(row, part)
         to.parent.mkdir(parents=True, exist_ok=True)

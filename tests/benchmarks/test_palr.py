@@ -98,6 +98,7 @@ def test_a_part_is_what_the_same_cases_would_have_got_by_themselves(
         assert found.outcomes.equals(alone.outcomes)
         assert found.data_hash == alone.data_hash
         assert (found.n, found.rows[0].metrics) == (len(places), alone.rows[0].metrics)
+        assert found.remarks == alone.remarks
 
 
 def test_the_profile_alone_is_palr_with_a_silent_language_model(bench: palr.Bench) -> None:

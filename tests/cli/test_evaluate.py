@@ -47,6 +47,16 @@ def test_models_are_fitted_on_the_spot(data: Path) -> None:
 def test_the_whole_catalogue_is_ranked_as_it_is_served(tuned: Path) -> None:
     told = tastemaker("evaluate", tuned, "--protocol", "leave-one-out", "--json").json
     assert next(row for row in told["rows"] if row["system"] == "tuned")["metrics"]["ndcg@10"] == 1.0
+    assert told["metrics"][-2:] == ["coverage@10", "novelty@10"]
+    for row in told["rows"]:
+        assert 0 < row["metrics"]["coverage@10"] <= 1
+        assert row["metrics"]["novelty@10"] > 0
+
+
+def test_what_the_split_gives_away_is_told(tuned: Path) -> None:
+    told = tastemaker("evaluate", tuned, *PROTOCOL, "--json").json["remarks"]
+    (late,) = (remark for remark in told if "later than half of the test answers" in remark)
+    assert late in tastemaker("evaluate", tuned, *PROTOCOL).ok().out
 
 
 def test_results_are_kept_and_compared(tuned: Path, counted: Path, tmp_path: Path) -> None:

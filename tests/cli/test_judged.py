@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,45 @@ def test_one_command_makes_a_recommender(run: Path) -> None:
     assert listed["score"].is_finite().all()
 
 
-def test_it_is_judged_beside_the_rates(run: Path) -> None:
-    told = tastemaker("evaluate", run, "mf", "--protocol", "collm", "--json", "-o", "mf.epochs=1").json
-    assert {row["system"] for row in told["rows"]} == {"item-rate", "user-item-rate", "mf", "mine"}
+def test_it_is_judged_beside_its_encoder_and_all_that_its_fusion_hears(run: Path) -> None:
+    told = tastemaker("evaluate", run, "--protocol", "collm", "--json").json
+    assert {row["system"]: row["kind"] for row in told["rows"]} == {
+        "item-rate": "trivial",
+        "user-item-rate": "trivial",
+        "user-item-rate of mine": "trivial",  # which counts what the history says, as nobody else does
+        "liked-count": "trivial",
+        "attribute-rate": "trivial",
+        "mf": "collaborative",
+        "mine": "llm",
+    }
+    (best,) = {pair["b"] for pair in told["paired"] if pair["best_non_llm"] and pair["metric"] == "auc"}
+    others = {row["system"]: row["metrics"]["auc"] for row in told["rows"] if row["kind"] != "llm"}
+    assert others[best] == max(others.values())
+    bare = tastemaker("evaluate", run, "--protocol", "collm", "--no-baselines", "--json").json
+    assert [row["system"] for row in bare["rows"]] == ["mine"]
+
+
+def test_each_model_has_one_row_whoever_hears_it(run: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(run, tmp_path / "again")
+
+    def rows(*settings: str) -> list[str]:
+        told = tastemaker("evaluate", run, again, "mf", "--protocol", "collm", "--json", *settings).json
+        return sorted(row["system"] for row in told["rows"])
+
+    company = ["again", "attribute-rate", "item-rate", "liked-count", "mf", "mine"]
+    company += ["user-item-rate", "user-item-rate of mine"]
+    assert rows("-o", "mf.epochs=1") == company
+    assert rows("-o", "mf.epochs=1", "-o", "mf.embedding_size=8") == sorted([*company, "mf of mine"])
+
+
+def test_binllm_is_judged_beside_its_codes(table: Path, lm: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes"
+    few = ("-o", "collab.epochs=1", *SMALL)
+    tastemaker("train", "binllm", "--data", table, "--llm", lm, "--out", out, *few).ok()
+    told = tastemaker("evaluate", out, "--protocol", "collm", "--json").json
+    assert {"hashed-mf": "collaborative", "codes": "llm"}.items() <= {
+        row["system"]: row["kind"] for row in told["rows"]
+    }.items()
 
 
 def test_tallrec_needs_no_encoder(table: Path, lm: Path, tmp_path: Path) -> None:
@@ -59,6 +96,10 @@ def test_tallrec_needs_no_encoder(table: Path, lm: Path, tmp_path: Path) -> None
     told = ("train", "tallrec", "--data", table, "--llm", lm, "--out", out, "-o", "shots=8", *SMALL)
     tastemaker(*told).ok()
     assert yaml.safe_load((out / "config.yaml").read_text())["collab"] is None
+    found = tastemaker("evaluate", out, "--protocol", "tallrec", "--json").json["rows"]
+    # The rate it hears is counted on its shots alone, so it is not the one that is counted on all rows.
+    rates = {"item-rate", "user-item-rate", "item-rate of few", "like-share"}
+    assert {row["system"] for row in found} == {*rates, "few"}
     tastemaker(*told[:-4], "--collab", "mf", "--overwrite").fails(2, "reads no vectors")
 
 
@@ -120,7 +161,7 @@ def test_odd_tables_are_learned_from(method: str, lm: Path, tmp_path: Path) -> N
     few = () if method == "tallrec" else ("-o", "collab.epochs=1")
     tastemaker("train", method, "--data", table, "--llm", lm, "--out", out, *few, *SMALL).ok()
     told = tastemaker("evaluate", out, "--protocol", "collm", "--json").json
-    assert {tuple(row["metrics"]) for row in told["rows"]} == {("log_loss",)}
+    assert {name for row in told["rows"] for name in row["metrics"]} == {"log_loss"}
     assert told["paired"] == []
     assert "all 6 rows are liked: their order says nothing." in told["remarks"]
     tastemaker("evaluate", out, "--protocol", "collm", "--report", tmp_path / "page.html").ok()

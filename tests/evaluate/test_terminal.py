@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from tastemaker.data.split import Split
+from tastemaker.evaluate import wording
 from tastemaker.evaluate.result import Published, Result
 from tastemaker.evaluate.results import result_of
 from tastemaker.evaluate.run import evaluate
@@ -62,3 +63,12 @@ def test_intervals_stand_beside_every_metric_where_there_is_room(result: Result)
     narrow = next(line for line in shown(result, 110) if " half" in line)
     assert narrow.count("[") == 1
     assert any(line.startswith("no room for") for line in shown(result, 110))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200, 240])
+def test_no_figure_is_cut_however_short_the_names(width: int, split: Split, toy: SimpleNamespace) -> None:
+    short = result_of(evaluate(split, [toy.oracle()], "leave-one-out"), "steps", commit="c0ffee")
+    lines = shown(short, width)
+    assert any(line.rstrip().endswith(" lists  per 1,000") for line in lines)
+    row = next(line for line in lines if "oracle" in line)
+    assert row.rstrip().endswith(wording.seconds(short.rows[0].seconds_per_1000))

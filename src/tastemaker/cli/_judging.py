@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tastemaker import collab
+from tastemaker.cli._company import Company, under
 from tastemaker.cli._configured import DATA
 from tastemaker.cli._output import say
 from tastemaker.cli._runs import JUDGED, MODEL, DataConfig, ModelConfig, RunConfig, comes_split, read_run
 from tastemaker.cli._training import fit_model
 from tastemaker.collab import pointwise
 from tastemaker.collab.base import CollaborativeModel
+from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.config import build
 from tastemaker.data import AnySplit, PreferenceSplit
 from tastemaker.data.split import Split
 from tastemaker.errors import UsageError
 from tastemaker.evaluate import System, protocol
 from tastemaker.evaluate.protocols import Protocol
-from tastemaker.evaluate.system import Kind
 from tastemaker.methods.base import Method
 from tastemaker.recommend import Recommender
 from tastemaker.types import Progress
+
+if TYPE_CHECKING:
+    from tastemaker.methods._preference import PreferenceMethod
 
 BASELINES = ("popularity", "cooccurrence")
 """Judged beside everything else: what they cost is nothing, and a table without them proves nothing."""
@@ -78,33 +82,31 @@ def systems(
     baselines: bool,
     progress: Progress,
 ) -> list[System]:
-    """Baselines first, then each target, a run's retriever before the run itself; every name once."""
-    found: dict[str, System] = {}
-
-    def add(name: str, system: System) -> None:
-        if name in found:
-            raise UsageError(f"two systems are named {name!r}; rename the directory of one{_or_less(name, BASELINES)}")
-        found[name] = system
-
-    named = [name for name in BASELINES if baselines and name not in targets] + list(targets)
-    reserved = {_name(one) for one in targets if isinstance(one, Path)}
-    for one in named:
+    """Baselines first, then each target, the models under a run before the run itself; every model once."""
+    rows = _rows(targets, BASELINES if baselines else ())
+    loaded = {one: load_for(one, split) for one in rows if isinstance(one, Path)}
+    fitted = {
+        one: fit_model(ModelConfig(name=one, settings=settings.get(one, {})), split, seed, progress)
+        for one in rows
+        if isinstance(one, str)
+    }
+    alone = [recommender.retriever for recommender, _ in loaded.values() if recommender.ranker is None]
+    company = Company(map(_name, rows), [*fitted.values(), *alone])
+    found = []
+    for one in rows:
         if isinstance(one, str):
-            model = ModelConfig(name=one, settings=settings.get(one, {}))
-            add(one, of_model(one, fit_model(model, split, seed, progress), seed))
+            found.append(of_model(one, fitted[one], seed))
             continue
-        recommender, run = load_for(one, split)
-        seed_of = None if run is None else run.seed
-        retriever = collab.models.name_of(type(recommender.retriever))
-        ranker = recommender.ranker
+        recommender, run = loaded[one]
+        seed_of, ranker = None if run is None else run.seed, recommender.ranker
         if ranker is None:
-            add(_name(one), of_model(_name(one), recommender.retriever, seed_of))
+            found.append(of_model(_name(one), recommender.retriever, seed_of))
             continue
-        if baselines and retriever not in found and retriever not in targets:
-            name = f"{retriever} of {_name(one)}" if retriever in reserved else retriever
-            add(name, of_model(name, recommender.retriever, seed_of))
-        add(_name(one), of_ranker(_name(one), recommender, ranker, llm_draws, seed_of))
-    return list(found.values())
+        for model in under(recommender) if baselines else ():
+            if name := company.join(model, _name(one)):
+                found.append(of_model(name, model, seed_of))
+        found.append(of_ranker(_name(one), recommender, ranker, llm_draws, seed_of))
+    return found
 
 
 def judges(
@@ -116,25 +118,29 @@ def judges(
     baselines: bool,
     progress: Progress,
 ) -> list[System]:
-    """The same for questions of what is liked: rates first, then each target. Raises `UsageError`."""
-    found = []
-    for one in [*(name for name in RATES if baselines and name not in targets), *targets]:
-        if isinstance(one, Path):
-            from tastemaker.methods._preference import PreferenceMethod  # loads the libraries of language models
+    """The same for questions of what is liked: rates first, then each target after all that its fusion may hear.
 
-            recommender, run = load_for(one, split)
-            if not isinstance(recommender.ranker, PreferenceMethod):
-                raise UsageError(f"{one} ranks what comes next; it does not answer what is liked")
-            seed_of = None if run is None else run.seed
-            found.append(System(_name(one), "llm", recommender.ranker.score, seed=seed_of, probabilities=True))
+    Raises `UsageError`.
+    """
+    rows = _rows(targets, RATES if baselines else ())
+    loaded = {one: _judge_for(one, split) for one in rows if isinstance(one, Path)}
+    fitted = {
+        one: pointwise.models.get(one)(**settings.get(one, {})).fit(split, seed=seed, progress=progress)
+        for one in rows
+        if isinstance(one, str)
+    }
+    company = Company(map(_name, rows), fitted.values())
+    found = []
+    for one in rows:
+        if isinstance(one, str):
+            found.append(of_pointwise(one, fitted[one], seed))
             continue
-        model = pointwise.models.get(one)(**settings.get(one, {})).fit(split, seed=seed, progress=progress)
-        kind: Kind = "trivial" if one in RATES or not hasattr(model, "network") else "collaborative"
-        found.append(System(one, kind, model.score, seed=None, probabilities=model.probabilities))
-    if len({system.name for system in found}) < len(found):
-        names = [system.name for system in found]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"two systems are named {twice!r}; rename the directory of one{_or_less(twice, RATES)}")
+        ranker, run = loaded[one]
+        seed_of = None if run is None else run.seed
+        for model in ranker.witnesses if baselines else ():
+            if name := company.join(model, _name(one)):
+                found.append(of_pointwise(name, model, seed_of))
+        found.append(System(_name(one), "llm", ranker.score, seed=seed_of, probabilities=True))
     return found
 
 
@@ -160,6 +166,12 @@ def of_model(name: str, model: CollaborativeModel, seed: int | None) -> System:
     return System.of_model(name, model, "collaborative" if learns else "trivial", seed=seed if learns else None)
 
 
+def of_pointwise(name: str, model: PointwiseModel, seed: int | None) -> System:
+    """The same for a model of yes/no questions."""
+    learns = model.lends_vectors()
+    return System.of_pointwise(name, model, "collaborative" if learns else "trivial", seed=seed if learns else None)
+
+
 def of_ranker(name: str, recommender: Recommender, ranker: Method, draws: int | None, seed: int | None) -> System:
     """A row; ``draws`` spares the ranker that reads its candidates, and is nothing to one that scores them all."""
     return System(
@@ -173,10 +185,29 @@ def of_ranker(name: str, recommender: Recommender, ranker: Method, draws: int | 
     )
 
 
-def _or_less(name: str, baselines: Sequence[str]) -> str:
-    return ", or leave baselines out with --no-baselines" if name in baselines else ""
+def _judge_for(path: Path, split: PreferenceSplit) -> tuple[PreferenceMethod, RunConfig | None]:
+    """What answers yes or no at ``path``. Raises `UsageError` as `load_for` does, and where nothing there does."""
+    from tastemaker.methods._preference import PreferenceMethod  # loads the libraries of language models
+
+    recommender, run = load_for(path, split)
+    if not isinstance(recommender.ranker, PreferenceMethod):
+        raise UsageError(f"{path} ranks what comes next; it does not answer what is liked")
+    return recommender.ranker, run
 
 
-def _name(path: Path) -> str:
-    resolved = path.resolve()
+def _rows(targets: Sequence[str | Path], baselines: Sequence[str]) -> list[str | Path]:
+    """The baselines that nobody named, then the targets. Raises `UsageError` where two have one name."""
+    rows = [*(name for name in baselines if name not in targets), *targets]
+    names = list(map(_name, rows))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        less = ", or leave baselines out with --no-baselines" if twice in baselines else ""
+        raise UsageError(f"two systems are named {twice!r}; rename the directory of one{less}")
+    return rows
+
+
+def _name(target: str | Path) -> str:
+    if isinstance(target, str):
+        return target
+    resolved = target.resolve()
     return resolved.parent.name if resolved.name == MODEL else resolved.name

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tastemaker.evaluate import Result
 
-WIDE = 200
+WIDE = 240
 """Columns of output that does not go to a terminal: nothing there should be cut."""
 
 

@@ -40,7 +40,7 @@ def evaluate(
             "--llm-draws", min=1, metavar="N", help="Candidate lists for rows whose language model reads them."
         ),
     ] = 20,
-    baselines: Annotated[bool, typer.Option(help="Judge popularity, co-occurrence and retrievers too.")] = True,
+    baselines: Annotated[bool, typer.Option(help="Judge baselines, and the models under runs, too.")] = True,
     settings: Settings = None,
     seed: Seed = 0,
     as_json: Json = False,

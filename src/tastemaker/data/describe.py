@@ -18,6 +18,9 @@ from tastemaker.data.split import Split
 LEVELS = (0, 5, 25, 50, 75, 95, 100)
 MOST_RATINGS = 20
 """With more different ratings than this, none is counted."""
+PAIR = {"user": pl.Int64, "item": pl.Int64}
+MOMENT = {"user": pl.Int64, "time": pl.Float64}
+"""What cases are looked up by, a million rows at once: a set of tuples would take as long as judging them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +113,28 @@ def describe(dataset: Dataset) -> Description:
 
 def describe_split(split: AnySplit) -> SplitDescription:
     """Counts of a split and a warning for each leak or oddity found."""
-    if isinstance(split, PreferenceSplit):
-        warnings = [*map(str, leaks(split)), *_unseen(split)]
-    else:
-        warnings = [*_leaks(split), *_time_leaks(split), *_unlearnable(split), *_ambiguous(split)]
     return SplitDescription(
         name=split.name,
         hash=split.hash,
         settings=dict(split.settings),
         counts=split.counts(),
         history_length=_percentiles([len(one.query.history) for one in split.test]),
-        warnings=tuple(warnings),
+        warnings=warnings_of(split),
     )
 
 
+def warnings_of(split: AnySplit) -> tuple[str, ...]:
+    """One sentence for each way in which the split's answers might leak or be unanswerable."""
+    if isinstance(split, PreferenceSplit):
+        return (*map(str, leaks(split)), *_unseen(split))
+    return (*_leaks(split), *_time_leaks(split), *_unlearnable(split), *_ambiguous(split))
+
+
 def _leaks(split: Split) -> list[str]:
-    found = []
-    learned = set(split.train.select("user", "item").iter_rows())
+    found, learned = [], split.train.select(pl.col(list(PAIR)).cast(pl.Int64))
     for name, cases in (("valid", split.valid), ("test", split.test)):
-        if known := sum((c.query.user, c.positive) in learned for c in cases):
+        asked = pl.DataFrame({"user": [c.query.user for c in cases], "item": [c.positive for c in cases]}, PAIR)
+        if known := len(_found(asked, learned)):
             found.append(
                 f"The answers of {known:,} of {len(cases):,} {name} cases are in the train rows of their user."
             )
@@ -146,15 +152,22 @@ def _time_leaks(split: Split) -> list[str]:
     if asked and len(times) and (later := int((times > float(np.median(asked))).sum())):
         share = later / len(times)
         found.append(f"{share:.0%} of the train rows are later than half of the test answers: no global order in time.")
-    rows = split.dataset.interactions.filter(pl.col("time").is_not_null())
-    crowded = rows.group_by("user", "time").len().filter(pl.col("len") > 1)
-    seconds = set(crowded.select("user", "time").iter_rows())
-    if tied := sum((c.query.user, c.query.time) in seconds for c in split.test):
+    moments = pl.DataFrame([(c.query.user, c.query.time) for c in split.test], MOMENT, orient="row")
+    rows = split.dataset.interactions.select(pl.col("user").cast(pl.Int64), pl.col("time").cast(pl.Float64))
+    then = _found(rows, moments)
+    if tied := len(_found(moments, then.filter(then.is_duplicated()))):
         rests = "which of them is asked for rests on the order of the file."
         found.append(
             f"{tied:,} of {len(split.test):,} test answers share their second with another of the user: {rests}"
         )
     return found
+
+
+def _found(rows: pl.DataFrame, among: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are there, by all columns; one with a null is nowhere."""
+    if among.height > rows.height:  # the larger table is not worth an index
+        among = among.join(rows, on=rows.columns, how="semi")
+    return rows.join(among, on=rows.columns, how="semi")
 
 
 def _unlearnable(split: Split) -> list[str]:

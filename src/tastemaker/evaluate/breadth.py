@@ -5,15 +5,19 @@ These are numbers of a whole table of lists, not of a case with a right answer: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tastemaker.data.split import Case, Split
+from tastemaker.data.split import Split
+from tastemaker.recommend.lists import best
 from tastemaker.types import FloatArray, IntArray, Query
 
-_BATCH = 128
+LENGTH = 10
+"""Of the lists that evaluations look at."""
+NOBODY = -1
+"""Fills a list that has no more items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +27,34 @@ class Breadth:
     k: int
     coverage: float
     """The share of the catalogue that is in anybody's list."""
-    novelty: float
-    """Mean self-information of what is listed, in bits: minus the logarithm of the share of train users who have it."""
+    novelty: float | None
+    """Mean self-information of what is listed, in bits: minus the logarithm of the share of train users who have it.
+    None where nothing is listed."""
 
     def as_metrics(self) -> dict[str, float]:
         """As columns of a table: ``coverage@10``, ``novelty@10``."""
-        return {f"coverage@{self.k}": self.coverage, f"novelty@{self.k}": self.novelty}
+        novelty = {} if self.novelty is None else {f"novelty@{self.k}": self.novelty}
+        return {f"coverage@{self.k}": self.coverage, **novelty}
 
 
-def breadth(
-    split: Split, cases: Sequence[Case], score: Callable[[Sequence[Query]], Sequence[FloatArray]], *, k: int = 10
-) -> Breadth:
-    """Of the ``k`` best unseen items of each case, by scores over the catalogue; ties go by item number."""
-    lists = []
-    for start in range(0, len(cases), _BATCH):
-        some = cases[start : start + _BATCH]
-        for row, case in zip(score([case.query for case in some]), some, strict=True):
-            unseen = np.array(row, dtype=np.float64)
-            unseen[list(case.query.history)] = -np.inf
-            lists.append(np.argsort(-unseen, kind="stable")[:k])
-    return of_lists(np.array(lists, dtype=np.int32), split)
+def listed(scores: FloatArray, queries: Sequence[Query], k: int = LENGTH) -> IntArray:
+    """``[query, k]``: the best unseen items by scores over the catalogue, ties by number, then `NOBODY`.
+
+    Items of minus infinity are not listed, and where a row is all NaN nothing is.
+    """
+    allowed = scores > -np.inf
+    for row, query in zip(allowed, queries, strict=True):
+        row[list(query.history)] = False
+    lists = np.full((len(scores), k), NOBODY, dtype=np.int32)
+    for row, items in zip(lists, best(scores, allowed, k), strict=True):
+        row[: len(items)] = items
+    return lists
 
 
 def of_lists(lists: IntArray, split: Split) -> Breadth:
-    """The same of lists ``[case, k]`` that are there already. An item nobody has counts as if half a user had it."""
+    """Of ``lists [query, k]``. An item nobody has counts as if half a user had it."""
+    items = lists[lists != NOBODY]
     counts = np.bincount(split.train["item"].to_numpy(), minlength=split.dataset.n_items)
-    share = np.maximum(counts, 0.5) / max(1, len(split.sequences))
-    coverage = len(np.unique(lists)) / split.dataset.n_items
-    return Breadth(lists.shape[1], coverage, float(-np.log2(np.minimum(share, 1.0))[lists].mean()))
+    share = np.minimum(np.maximum(counts, 0.5) / max(1, len(split.sequences)), 1.0)
+    novelty = float(-np.log2(share)[items].mean()) if len(items) else None
+    return Breadth(lists.shape[1], len(np.unique(items)) / split.dataset.n_items, novelty)

@@ -50,6 +50,11 @@ class Evaluation(ABC):
         """One per system, trivial ones first, then in the order given; every system has its row."""
         return tuple(self._row(system) for system in self._systems)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The protocol's metrics, headline first, then what else is known of any row."""
+        return tuple(dict.fromkeys([*self.protocol.metrics, *(name for row in self.rows for name in row.metrics)]))
+
     @cached_property
     def paired(self) -> tuple[Pair, ...]:
         """The focus against every other system, on each metric that is tested, best rival without LLM first.
@@ -91,7 +96,7 @@ class Evaluation(ABC):
 def combine(evaluations: Sequence[Evaluation], focus: str | None = None) -> Evaluation:
     """Several evaluations as one, so that their systems can be tested in pairs. Raises `UsageError` if they differ.
 
-    A system that occurs in several of them (a baseline, say) is taken from the first.
+    A system that occurs in several of them (a baseline, say) is taken from the first; remarks are those of all.
     """
     first = evaluations[0]
     frames, runs, seen = [], [], set()
@@ -108,5 +113,11 @@ def combine(evaluations: Sequence[Evaluation], focus: str | None = None) -> Eval
     focus = focus or evaluations[-1].focus
     if focus not in {run.system for run in runs}:
         raise UsageError(f"no system named {focus!r} to focus on; there are {', '.join(r.system for r in runs)}")
-    seconds = sum(one.seconds for one in evaluations)
-    return replace(first, outcomes=pl.concat(frames), runs=tuple(runs), focus=focus, seconds=seconds)
+    return replace(
+        first,
+        outcomes=pl.concat(frames),
+        runs=tuple(runs),
+        focus=focus,
+        seconds=sum(one.seconds for one in evaluations),
+        remarks=tuple(dict.fromkeys(remark for one in evaluations for remark in one.remarks)),
+    )

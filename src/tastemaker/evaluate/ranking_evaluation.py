@@ -13,7 +13,7 @@ from tastemaker.evaluate import probes, ranking, significance
 from tastemaker.evaluate.evaluation import RESAMPLING_SEED, Evaluation
 from tastemaker.evaluate.metrics import RankMetric, rank_metric
 from tastemaker.evaluate.ranking import ranks_of
-from tastemaker.evaluate.result import Pair, Row
+from tastemaker.evaluate.result import Pair, Row, Run
 from tastemaker.evaluate.significance import Floats, Interval
 
 
@@ -29,14 +29,18 @@ class RankingEvaluation(Evaluation):
         cases = _per_case(outcomes, metrics)
         means, intervals = _summary(cases, metrics)
         recommendations = sum(run.recommendations for run in runs)
+        by_seed = _by_seed(outcomes, metrics)
         return Row(
             system=system,
             kind=runs[0].kind,
-            metrics={m.name: v for m, v in zip(metrics, means, strict=True)},
+            metrics={
+                **{m.name: v for m, v in zip(metrics, means, strict=True)},
+                **{name: float(np.mean(values)) for name, values in _breadth(runs).items()},
+            },
             ci95={m.name: v for m, v in zip(metrics, intervals, strict=True)},
             draws=max(run.draws for run in runs),
             seeds=tuple(run.seed for run in runs if run.seed is not None),
-            by_seed=_by_seed(outcomes, metrics),
+            by_seed=by_seed | _breadth([run for run in runs if run.seed is not None]) if by_seed else {},
             seconds_per_1000=1000.0 * sum(run.seconds for run in runs) / recommendations,
             slots=probes.slots(outcomes),
             calibration=probes.calibration(outcomes) if runs[0].probabilities else None,
@@ -72,6 +76,12 @@ class RankingEvaluation(Evaluation):
     def _outcomes(self, system: str, draws: Sequence[int] | None = None) -> pl.DataFrame:
         frame = self.outcomes.filter(pl.col("system") == system)
         return frame if draws is None else frame.filter(pl.col("draw").is_in(list(draws)))
+
+
+def _breadth(runs: Sequence[Run]) -> dict[str, tuple[float, ...]]:
+    """Of each, what all of them have: a file that was kept before lists were looked at has nothing."""
+    names = [name for name in runs[0].breadth if all(name in run.breadth for run in runs)]
+    return {name: tuple(run.breadth[name] for run in runs) for name in names}
 
 
 def _per_case(outcomes: pl.DataFrame, metrics: Sequence[RankMetric]) -> pl.DataFrame:

@@ -115,6 +115,8 @@ class Run(_Part):
     """How many questions it was asked, in ``seconds``; one may stand for many lists (`System.scores_catalogue`)."""
     probabilities: bool
     """Whether its scores are log-probabilities, or logits of a softmax."""
+    breadth: dict[str, float] = {}
+    """Over the whole catalogue, what all its lists are together: ``coverage@10``, ``novelty@10``."""
     notes: str = ""
 
 

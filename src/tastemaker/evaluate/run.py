@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from tastemaker.data.candidates import CandidateSet
+from tastemaker.data.describe import warnings_of
 from tastemaker.data.preference import AnySplit, PreferenceSplit
 from tastemaker.data.split import Case, Split
 from tastemaker.errors import UsageError
-from tastemaker.evaluate import protocols
+from tastemaker.evaluate import breadth, protocols
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.metrics import preference_metric, rank_metric
 from tastemaker.evaluate.preference_run import judge_preferences
@@ -63,6 +64,7 @@ def evaluate(
         runs=tuple(run for _, run in judged),
         focus=focus,
         seconds=time.perf_counter() - started,
+        remarks=warnings_of(split),
     )
 
 
@@ -73,7 +75,7 @@ class _Questions:
         self.cases: tuple[Case, ...] = split.test if part == "test" else split.valid
         if not self.cases:
             raise UsageError(f"split {split.name!r} has no {part} cases; there is nothing to evaluate")
-        self.n_items = split.dataset.n_items
+        self.split, self.n_items = split, split.dataset.n_items
         self.positives = np.array([case.positive for case in self.cases], dtype=np.int32)
         self.users = [-1 - i if c.query.user is None else int(c.query.user) for i, c in enumerate(self.cases)]
         self.candidates = self._lists(protocol, candidates)
@@ -123,11 +125,15 @@ def _judge(system: System, questions: _Questions, progress: Progress) -> tuple[p
     draws, n = min(system.draws or questions.draws, questions.draws), len(questions.cases)
     witness = _Witness(system, questions.n_items)
     frames = []
+    tops = np.full((int(questions.numbers[-1]) + 1, breadth.LENGTH), breadth.NOBODY, dtype=np.int32)
     for start in range(0, n, _BATCH):
         part = slice(start, min(start + _BATCH, n))
         lists = [questions.queries(draw, part) for draw in range(draws)]
         for draw, scores in enumerate(witness.answers(lists)):
-            columns = _outcomes(system, questions, scores, lists[draw], draw, part)
+            table = stacked(scores, system.name)
+            columns = _outcomes(system, questions, table, lists[draw], draw, part)
+            if questions.candidates is None:
+                tops[questions.numbers[part]] = breadth.listed(table, lists[draw])
             frames.append(pl.DataFrame(columns, schema_overrides=SCHEMA).select(*SCHEMA))
             progress(f"evaluate {system.name}", start * draws + (part.stop - start) * (draw + 1), draws * n)
     return pl.concat(frames).sort("draw", "case"), Run(
@@ -138,6 +144,7 @@ def _judge(system: System, questions: _Questions, progress: Progress) -> tuple[p
         seconds=witness.seconds,
         recommendations=witness.asked,
         probabilities=system.probabilities,
+        breadth=breadth.of_lists(tops, questions.split).as_metrics() if questions.candidates is None else {},
         notes=system.notes,
     )
 
@@ -196,13 +203,13 @@ def _united(queries: Sequence[Query]) -> Query:
 def _outcomes(
     system: System,
     questions: _Questions,
-    scores: Sequence[FloatArray],
+    table: FloatArray,
     queries: Sequence[Query],
     draw: int,
     part: slice,
 ) -> Outcomes:
     positives, allowed = questions.columns(draw, part)
-    outcomes = place(stacked(scores, system.name), positives, allowed)
+    outcomes = place(table, positives, allowed)
     valid = outcomes["answered"] if system.valid is None else outcomes["answered"] & system.valid(queries)
     size = len(queries)
     outcomes |= {

@@ -12,6 +12,9 @@ from rich.text import Text
 from tastemaker.evaluate import wording
 from tastemaker.evaluate.result import Pair, Result, Row
 
+_NAMES = 24
+"""Columns that names have at least."""
+
 
 class ResultTable:
     """``console.print(ResultTable(result))``: as many metrics as there is room for, the headline with its interval.
@@ -25,9 +28,9 @@ class ResultTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         result = self.result
-        names = max(len(row.system) for row in result.rows) + 2
+        names = max(_NAMES, *(len(row.system) + 2 for row in result.rows))
         room = options.max_width - names - 42
-        roomy = room >= 24 * (len(result.columns) - 1)
+        roomy = room >= sum(_width(result, name) for name in result.columns[1:])
         shown = result.columns if roomy else _fitting(result.columns, room)
         yield Text(f"{result.name}: {result.n:,} cases; {result.describes or result.protocol}", style="bold")
         yield self._rows(shown, roomy)
@@ -49,9 +52,10 @@ class ResultTable:
     def _rows(self, columns: tuple[str, ...], roomy: bool) -> Table:
         result = self.result
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column("", overflow="fold", min_width=24)
+        table.add_column("", overflow="fold", min_width=_NAMES)
         for i, name in enumerate(columns):
-            table.add_column(f"{name} [95 %]" if roomy or not i else name, justify="right", no_wrap=True)
+            heading = f"{name} [95 %]" if _bracketed(result, name) and (roomy or not i) else name
+            table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("lists", justify="right", no_wrap=True)
         table.add_column("per 1,000", justify="right", no_wrap=True)
         best = result.best(result.headline)
@@ -75,7 +79,7 @@ class ResultTable:
 
     def _pairs(self, pairs: Sequence[Pair]) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        table.add_column(f"{pairs[0].a} less", overflow="fold", min_width=24)
+        table.add_column(f"{pairs[0].a} less", overflow="fold", min_width=_NAMES)
         for name in ("delta", "95 %", "p", "lists"):
             table.add_column(name, justify="right", no_wrap=True)
         for pair in pairs:
@@ -84,6 +88,15 @@ class ResultTable:
             p = wording.p_value(pair.p_holm)
             table.add_row(Text(name), wording.signed(pair.delta), ends, p, str(pair.draws))
         return table
+
+
+def _bracketed(result: Result, name: str) -> bool:
+    return any(name in row.ci95 for row in result.rows)
+
+
+def _width(result: Result, name: str) -> int:
+    """Of a column that shows all there is to say of that metric."""
+    return 24 if _bracketed(result, name) else len(name) + 2
 
 
 def _fitting(columns: tuple[str, ...], room: int) -> tuple[str, ...]:
