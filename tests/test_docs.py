@@ -31,6 +31,7 @@ from tastemaker.errors import TastemakerError
 from tastemaker.llm import zoo
 from tastemaker.llm.local import LocalLM
 from tastemaker.llm.sentences import SentenceEncoder
+from tastemaker.recommend.recommender import SCHEMA
 from tastemaker.serve.app import build_app
 from tastemaker.serve.keys import Keys
 from tastemaker.serve.recommendations import Recommendations
@@ -48,7 +49,7 @@ MOST_LINES = 150
 OURS, THEIRS = "http://127.0.0.1:8000", "http://127.0.0.1:8001"
 """Where examples find a service of ours, and a language model that somebody serves."""
 ENDLESS = {"serve", "demo", "bench", "doctor"}
-"""Verbs that no example is run of: they wait, measure, or fetch."""
+"""Verbs that no example is run of, unless of data: they wait, measure, or fetch."""
 ELSEWHERE = {"--from", "--url", "runs/demo"}
 """What an example wants that is not here: others' files, a server, what the demo made."""
 
@@ -118,6 +119,7 @@ def test_wrong_commands_would_be_seen() -> None:
         "evaluate sasrec -o drawn=2",
         "config llara -o mode=faith",
         "data import a.csv --out x -o colums.user_id=u",
+        "doctor --data a.csv -o colums.user_id=u",
         "data describe a.csv --split time-quantile",
         "data split a.csv --split time --out x -o months=2",
         "serve runs/x -o rates=3",
@@ -143,6 +145,8 @@ def require_settings(verb: str, given: dict[str, Any]) -> None:
         _judging.protocol_of(given["protocol"], over)
     elif verb == "config" and given["name"] is not None:
         settings_of(given["name"], over)
+    elif verb == "doctor":
+        build(TableOptions, over)
     elif verb == "data import":
         known = {*inspect.signature(readers.get("recbole").read).parameters} if given["path"].suffix == ".inter" else {}
         build(TableOptions, {name: value for name, value in over.items() if name not in known})
@@ -197,7 +201,7 @@ def run(words: list[str], live: Live) -> None:
     if words[0] == "curl":
         answer = ask(words[1:], live)
         assert answer.status_code < 400, answer.text
-    elif words[0] == "tastemaker" and words[1] not in ENDLESS and not ELSEWHERE & {*words}:
+    elif words[0] == "tastemaker" and (words[1] not in ENDLESS or "--data" in words) and not ELSEWHERE & {*words}:
         tastemaker(*words[1:]).ok()
 
 
@@ -217,6 +221,12 @@ def ask(words: list[str], live: Live) -> Any:
             url = word.replace(OURS, live.url)
     assert method == "GET" or headers.get("Content-Type", "application/json") == "application/json"
     return httpx2.request(method, url, headers=headers, json=body)
+
+
+def test_the_quickstart_names_every_column_of_a_recommendation() -> None:
+    text = (DOCS / "quickstart.md").read_text(encoding="utf-8")
+    told = text.partition("`recommend` gives a frame of")[2].partition(".")[0]
+    assert re.findall(r"`(\w+)`", told) == [*SCHEMA]
 
 
 def test_methods_have_a_guide() -> None:

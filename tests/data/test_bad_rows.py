@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tastemaker.data import Dataset, load_dataset
-from tastemaker.data.readers._rows import BadRow
+from tastemaker.data.readers._rows import BadRow, csv_rows
 from tastemaker.errors import DataError
 
 WRONG_NUMBERS = [
@@ -255,6 +257,23 @@ def test_a_stray_quote_costs_its_own_line_and_no_other(tmp_path: Path, name: str
     assert {"In two\nlines", "Well quoted"} <= set(data.titles)
     with pytest.raises(DataError, match=f"{name}:12: is not well-formed CSV"):
         load_dataset(tmp_path / name)
+
+
+@settings(max_examples=200)
+@given(text=st.text(st.sampled_from('ab,; "\n\r\t'), max_size=40), delimiter=st.sampled_from(",;\t "))
+def test_lines_without_a_quote_are_split_as_csv_splits_them(tmp_path: Path, text: str, delimiter: str) -> None:
+    file = table(tmp_path, text.replace('"', ""))
+    lines = file.read_text().split("\n")
+    expected = [(n, row) for n, line in enumerate(lines, 1) for row in csv.reader([line], delimiter=delimiter) if row]
+    assert list(csv_rows(file, delimiter)) == expected
+    assert list(csv_rows(table(tmp_path, text), delimiter, quote=None)) == [
+        (n, line.split(delimiter)) for n, line in enumerate(re.split("\r\n|\r|\n", text), 1) if line
+    ]
+
+
+def test_a_field_longer_than_csv_allows_is_refused_without_quotes_too(tmp_path: Path) -> None:
+    file = table(tmp_path, "a,b\n" + "x" * 131_073 + ",y\nu,v\n")
+    assert [type(row) for _, row in csv_rows(file, ",")] == [list, str, list]
 
 
 def test_a_first_line_that_is_no_json_is_left_out_like_any_other(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -30,8 +31,8 @@ class Check(NamedTuple):
     """What one look found."""
 
     name: str
-    state: Literal["ok", "missing", "bad"]
-    """``missing`` will be fetched when it is first needed; ``bad`` must be put right."""
+    state: Literal["ok", "absent", "missing", "bad"]
+    """``absent`` is wanted by some only; ``missing`` is fetched when it is first needed; ``bad`` must be put right."""
     told: str
     advice: str = ""
 
@@ -39,7 +40,7 @@ class Check(NamedTuple):
 def checks(*, network: bool = False) -> list[Check]:
     """All of them; without ``network`` nothing leaves this machine."""
     found = [Check("tastemaker", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")]
-    found += [*_packages(), _torch(), _memory(), *_cache(), *_datasets(), *_models()]
+    found += [*_packages(), *_extras(), _torch(), _memory(), *_cache(), *_datasets(), *_models()]
     return found + (list(_places()) if network else [])
 
 
@@ -56,6 +57,34 @@ def _packages() -> Iterator[Check]:
     yield Check(
         "pip", "ok" if pip else "missing", "installed" if pip else "not in this environment", "" if pip else _PIP
     )
+
+
+def _extras() -> Iterator[Check]:
+    """Each extra that this installation knows of; a package that only some machines want is not asked for."""
+    try:
+        about = importlib.metadata.metadata("tastemaker")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    wanted = [line.replace('"', "'").partition(";") for line in about.get_all("Requires-Dist") or ()]
+    for extra in about.get_all("Provides-Extra") or ():
+        names = [_name(package) for package, _, marker in wanted if marker.strip() == f"extra == '{extra}'"]
+        absent = [name for name in names if not _is_installed(name)]
+        told = f"not installed: {', '.join(absent)}" if absent else ", ".join(names)
+        advice = f"if you want it: pip install 'tastemaker[{extra}]'" if absent else ""
+        yield Check(f"extra {extra}", "absent" if absent else "ok", told, advice)
+
+
+def _name(requirement: str) -> str:
+    """``psycopg`` of ``psycopg[binary]>=3.2``."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 _PIP = "without pip, models and data that come as packages must be fetched by hand: python -m ensurepip"

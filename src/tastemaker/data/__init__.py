@@ -51,7 +51,7 @@ def load_dataset(
 
     ``load_dataset("ml-100k")``, ``load_dataset("my.csv")``, ``load_dataset("my.csv", columns={"item_id": "asin"})``
     """
-    name = _known(name_or_path)
+    name = known_name(name_or_path)
     if name is not None:
         reader, there = readers.get(name)(), locate(name, path, progress)
         with _known_options(name, options):
@@ -111,7 +111,7 @@ def _known_options(name: str, options: Mapping[str, Any]) -> Iterator[None]:
         ) from None
 
 
-def _known(name_or_path: StrPath) -> str | None:
+def known_name(name_or_path: StrPath) -> str | None:
     """The reader's name, or None for a path that exists. A name wins: ``./ml-100k`` is how to say the path."""
     text = os.fspath(name_or_path)
     names = readers.names()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,7 +14,7 @@ from tastemaker.data.frames import nearest
 from tastemaker.data.readers import _cells, _json
 from tastemaker.data.readers._cells import Cell
 from tastemaker.data.readers._parquet import read_parquet
-from tastemaker.data.readers._rows import LINE, BadRow, OnBadRow, Row, csv_rows, refuse, typed, unique
+from tastemaker.data.readers._rows import LINE, BadRow, OnBadRow, Row, csv_rows, first_of_each, refuse, typed
 from tastemaker.data.readers.base import Reader
 from tastemaker.errors import ConfigError, DataError, suggest
 
@@ -94,16 +94,24 @@ class Table(Reader):
 
         A folder may hold ``interactions``, ``items`` and ``users``, each with any of `SUFFIXES`.
         """
-        given = _options(options)
-        tables = {what: found[0] for what in ("interactions", "items", "users") if (found := _beside(path, what))}
-        file = path if path.is_file() else tables.get("interactions", path)
-        items, users = (given.items or tables.get("items")), (given.users or tables.get("users"))
+        given = checked(options)
+        files = files_of(path, given)
         skipped = _Skipped(given)
-        rows = _interactions(file, given, skipped, described=not items)
-        item_table, notes = (_entities(items, "item_id", given, skipped), []) if items else _described(rows)
-        user_table = _entities(users, "user_id", given, skipped) if users else None
+        rows = interactions(files.interactions, given, skipped, described=not files.items)
+        items = entities(files.items, "item_id", given, skipped) if files.items else described(rows)
+        users = entities(files.users, "user_id", given, skipped) if files.users else None
+        notes = [*skipped.notes(), *([] if files.items else described_twice(rows))]
         name = given.name or (path.name if path.is_dir() else path.stem).lower()
-        return Dataset.from_frames(rows, item_table, user_table, name=name, notes=[*skipped.notes(), *notes])
+        tables = (None if table is None else table.drop(LINE) for table in (items, users))
+        return Dataset.from_frames(rows, *tables, name=name, notes=notes)
+
+
+class Files(NamedTuple):
+    """The tables of a dataset."""
+
+    interactions: Path
+    items: Path | None
+    users: Path | None
 
 
 class _Skipped:
@@ -129,7 +137,8 @@ class _Skipped:
         return [f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else []
 
 
-def _options(options: Mapping[str, Any]) -> TableOptions:
+def checked(options: Mapping[str, Any]) -> TableOptions:
+    """The options as they are understood. Raises `ConfigError`."""
     for name in options:
         if name not in TableOptions.model_fields:
             raise ConfigError(f"a table has no option {name!r}; {suggest(name, TableOptions.model_fields)}")
@@ -141,11 +150,19 @@ def _options(options: Mapping[str, Any]) -> TableOptions:
         raise ConfigError(f"table option {'.'.join(map(str, problem['loc']))}: {reason}") from None
 
 
+def files_of(path: Path, options: TableOptions) -> Files:
+    """The file or folder at ``path`` and the tables that the options name."""
+    beside = {what: found[0] for what in ("interactions", "items", "users") if (found := _beside(path, what))}
+    file = path if path.is_file() else beside.get("interactions", path)
+    return Files(file, options.items or beside.get("items"), options.users or beside.get("users"))
+
+
 def _beside(folder: Path, what: str) -> list[Path]:
     return [folder / f"{what}{suffix}" for suffix in SUFFIXES if (folder / f"{what}{suffix}").is_file()]
 
 
-def _interactions(path: Path, options: TableOptions, bad: OnBadRow, *, described: bool) -> pl.DataFrame:
+def interactions(path: Path, options: TableOptions, bad: OnBadRow, *, described: bool) -> pl.DataFrame:
+    """The rows with their lines; with what they say of the items, if that is where items are ``described``."""
     known: dict[str, Cell] = {
         "user_id": _cells.Id("user_id"),
         "item_id": _cells.Id("item_id"),
@@ -154,7 +171,7 @@ def _interactions(path: Path, options: TableOptions, bad: OnBadRow, *, described
         "order": _cells.Whole("order"),
     }
     known |= _descriptions() if described else {}
-    header, rows = _open(path, options)
+    header, rows = opened(path, options)
     columns = _named(header, {ours: options.columns.get(ours, ours) for ours in known})
     _require(
         columns, ("user_id", "item_id", *(ours for ours in known if ours in options.columns)), header, path, options
@@ -171,33 +188,36 @@ def _descriptions() -> dict[str, Cell]:
     }
 
 
-def _described(rows: pl.DataFrame) -> tuple[pl.DataFrame | None, list[str]]:
+def described(rows: pl.DataFrame) -> pl.DataFrame | None:
     """The items as their interactions describe them, by the first row of each; None if they do not."""
     columns = [name for name in DESCRIBED if name in rows.columns]
     if not columns:
-        return None, []
+        return None
+    table = rows.select(LINE, "item_id", *columns).unique("item_id", keep="first", maintain_order=True)
+    return _without_empty(table, [name for name in columns if name == "genres"])
+
+
+def described_twice(rows: pl.DataFrame) -> list[str]:
+    """One sentence for each column in which interactions describe items in several ways."""
+    columns = [name for name in DESCRIBED if name in rows.columns]
     several = rows.group_by("item_id").agg(pl.col(columns).n_unique() > 1)
-    notes = [
-        f"{count:,} items have more than one {name}; the first one counts."
-        for name in columns
-        if (count := int(several[name].sum()))
-    ]
-    table = rows.select("item_id", *columns).unique("item_id", keep="first", maintain_order=True)
-    return _without_empty(table, [name for name in columns if name == "genres"]), notes
+    counts = {name: int(several[name].sum()) for name in columns}
+    return [f"{n:,} items have more than one {name}; the first one counts." for name, n in counts.items() if n]
 
 
 def _without_empty(table: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     return table.with_columns(pl.col(name).replace("", None) for name in columns)
 
 
-def _entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
-    header, rows = _open(path, options)
+def entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
+    """The items or the users, one row for each, with their lines."""
+    header, rows = opened(path, options)
     ours = (key, *DESCRIBED) if key == "item_id" else (key,)
     columns = _named(header, {name: options.columns.get(name, name) for name in ours}, keep=True)
     _require(columns, (key, *(name for name in ours if name in options.columns)), header, path, options)
     special = {**_descriptions(), key: _cells.Id(key)}
     cells = [special.get(name, _cells.Text(name)) for name in columns]
-    table = unique(typed(path, rows, columns, cells, bad), key, path, bad)
+    table = first_of_each(typed(path, rows, columns, cells, bad), key, path, bad)
     return _without_empty(table, [c for c in columns if c not in (key, "title", "year")])
 
 
@@ -216,7 +236,7 @@ def _require(columns: list[str], needed: tuple[str, ...], header: list[str], pat
             raise DataError(f"{what}; {nearest(theirs, header)}; say which it is with columns.{name}", path, 1)
 
 
-def _open(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:
+def opened(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:
     """The names of the file's columns, and its rows as text."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
@@ -225,16 +245,26 @@ def _open(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:
         return _json.rows(path, options.encoding)
     if suffix not in SUFFIXES and options.delimiter is None:
         raise DataError(f"is not a table; use one of {', '.join(SUFFIXES)}, or say which delimiter it has", path)
-    rows = csv_rows(path, options.delimiter or ("\t" if suffix == ".tsv" else ","), encoding=options.encoding)
+    rows = csv_rows(path, separator(path, options), encoding=options.encoding)
     line, header = next(rows, (1, "is empty"))
     if isinstance(header, str):
         raise DataError(header, path, line)
-    if len(header) == 1 and (likely := next((mark for mark in ",;\t|" if mark in header[0]), "")):
+    if len(header) == 1 and (likely := likely_delimiter(header[0])):
         raise DataError(f"has one column only; is it separated by {likely!r}? then say so with delimiter", path, line)
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"two columns are named {twice!r}", path, line)
     return header, rows
+
+
+def separator(path: Path, options: TableOptions) -> str:
+    """What separates the fields of a CSV or TSV file."""
+    return options.delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+
+
+def likely_delimiter(header: str) -> str:
+    """What seems to separate a header that was taken for one name; empty if nothing does."""
+    return next((mark for mark in ",;\t|" if mark in header), "")
 
 
 def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
