@@ -26,6 +26,7 @@ from tastemaker.cli._configured import configured
 from tastemaker.cli._named import named, settings_of
 from tastemaker.config import build, parse_overrides
 from tastemaker.data import readers, splits
+from tastemaker.data.readers.split_files import SplitFilesOptions
 from tastemaker.data.readers.table import TableOptions
 from tastemaker.errors import TastemakerError
 from tastemaker.llm import zoo
@@ -121,6 +122,8 @@ def test_wrong_commands_would_be_seen() -> None:
         "data import a.csv --out x -o colums.user_id=u",
         "doctor --data a.csv -o colums.user_id=u",
         "data describe a.csv --split time-quantile",
+        "data describe a.csv -o data.colums.user_id=u",
+        "evaluate mf -o data.min_ratings=4",
         "data split a.csv --split time --out x -o months=2",
         "serve runs/x -o rates=3",
     ):
@@ -132,6 +135,8 @@ def require_settings(verb: str, given: dict[str, Any]) -> None:
     """Nothing, if every name and setting of the command exists; else a `TastemakerError`."""
     settings = given.get("settings") or ()
     over = parse_overrides(settings)
+    if verb in ("evaluate", "data describe", "data split"):
+        build(SplitFilesOptions, over.pop("data", {}))
     if verb in ("train", "demo") and given.get("config") is None:
         asked = {"train": given.get("name") or given.get("method"), "data": given["data"], "split": given.get("split")}
         configured(None, {**asked, "llm": given["llm"], "collab": given["collab"]}, settings).resolved()

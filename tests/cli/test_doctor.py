@@ -35,8 +35,8 @@ def test_data_is_looked_through_in_plain_lines(shop: Path, items: Path) -> None:
     done = tastemaker("doctor", "--data", shop, "--items", items)
     assert done.code == 1
     lines = done.out.splitlines()
-    assert lines[:2] == ["my shop.dat: 15 interactions, 3 users, 5 items", "wrong: 5, odd: 1"]
-    assert "bad user_id: no column 'user_id'; 'customer' looks like it (my shop.dat:1)" in lines
+    assert lines[:2] == ["my shop.dat: 15 interactions, 3 users, 5 items", "wrong: 3, odd: 3"]
+    assert "odd user_id: 'customer' is read as user_id" in lines
     assert "    say -o time=iso" in lines
     unknown = "odd item_id: rows of 1 items that no table of items has: 3"
     assert f"{unknown} (my shop.dat:6, my shop.dat:11, my shop.dat:16)" in lines

@@ -126,7 +126,7 @@ ROWS = [(f"u{at % 6}", f"i{at % 11}", DRAW.choice([1, 5]), 1_000 + at) for at in
     [
         ([], "user_id,item_id,rating,time", "there are no usable rows"),
         ([row[:3] for row in ROWS], "user_id,item_id,rating", "needs times, and none has one; say which column"),
-        (ROWS, "user_id,item_id,rating,timestamp", "with columns.time"),
+        (ROWS, "user_id,item_id,rating,when", "with columns.time"),
         ([(u, i, t) for u, i, _, t in ROWS], "user_id,item_id,time", "has 60 of 60 interactions without a rating"),
         ([*ROWS, ("u0", "new", "", 2_000)], "user_id,item_id,rating,time", "1 of 61 interactions without a rating"),
         (

@@ -99,17 +99,17 @@ def test_a_table_is_read_as_it_seems_to_be_written_and_the_options_are_told(tmp_
     text = "\n".join(["Customer ID;SKU;stars;timestamp;name", *rows, "u0;i5;4;1600000900000;Amélie"]) + "\n"
     file.write_bytes(text.encode("cp1252"))
     found = looked(file)
-    assert {f.about for f in found.findings if f.state == "bad"} == {"file", "user_id", "item_id", "time"}
-    assert {f.about for f in found.findings if f.state == "odd"} == {"time", "rating", "title", "items"}
+    assert {f.about for f in found.findings if f.state == "bad"} == {"file", "time"}
+    odd = {"user_id", "item_id", "time", "rating", "title", "items"}
+    assert {f.about for f in found.findings if f.state == "odd"} == odd
+    assert one(found, "user_id", "'Customer ID' is read as user_id").state == "odd"
     assert one(found, "file", "lines not in utf-8, likely cp1252").first == ("shop.txt:50",)
     assert "milliseconds" in one(found, "time", "not in seconds").told
     assert found.interactions == 49
-    columns = {name.partition(".")[2]: value for name, value in found.options.items() if "." in name}
-    plain = {name: value for name, value in found.options.items() if "." not in name}
-    assert plain == {"encoding": "cp1252", "delimiter": ";", "time": "milliseconds"}
-    data = load_dataset("table", file, columns=columns, **plain)
+    assert found.options == {"encoding": "cp1252", "delimiter": ";", "time": "milliseconds"}
+    data = load_dataset("table", file, **found.options)
     assert data.n_interactions == 49
-    again = looked(file, columns=columns, **plain)
+    again = looked(file, **found.options)
     assert again.good
     assert again.options == {}
 
@@ -141,7 +141,7 @@ def test_parquet_and_json_lines_are_looked_through_too(tmp_path: Path) -> None:
     frame.write_ndjson(tmp_path / "r.jsonl")
     for name, line in (("r.parquet", 4), ("r.jsonl", 4)):
         found = looked(tmp_path / name)
-        assert found.options == {"columns.user_id": "user", "columns.item_id": "asin"}
+        assert found.options == {}
         assert one(found, "rows", "same as an earlier").first == (f"{name}:{line}",)
 
 
@@ -153,7 +153,7 @@ def test_items_are_checked_against_the_interactions(tmp_path: Path) -> None:
     assert one(found, "item_id", "rows of 2 items that no table of items has").count == 7
     assert one(found, "item_id", "blanks or capitals").first == ("ratings.csv:3", "ratings.csv:50")
     assert one(found, "item_id", "'i0' has been described on an earlier line").first == ("films.csv:8",)
-    assert found.options == {"columns.title": "name"}
+    assert one(found, "title", "'name' is read as title").state == "odd"
     strangers = table(tmp_path, "x,Film", "y,Other film", header="item_id,title", name="strangers.csv")
     told = one(looked(file, strangers), "item_id", "that no table of items has")
     assert (told.state, told.count) == ("bad", 49)

@@ -28,17 +28,23 @@ def small_movielens(folder: Path) -> Path:
 def tables(folder: Path) -> None:
     """Tables as people have them: ``shop.csv`` has column names of its own, ``ratings.csv`` ours; and RecBole's.
 
-    ``items.csv`` goes with the shop.
+    ``items.csv`` goes with the shop. ``mine`` has its ratings under the usual names, split by somebody.
     """
     lines = ["customer,sku,stars,when"]
     atomic = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
     ours = ["user_id,item_id,rating,time,title"]
+    parts = {part: ["userId,itemId,stars,timestamp"] for part in ("train", "valid", "test")}
     for user in range(12):
         for place in range(8):
             item, stars = (user + place) % 12, 1 + (user + place) % 5
             lines.append(f"c{user},s{item},{stars},2024-01-{1 + place:02}T{user:02}:00:00Z")
             atomic.append(f"c{user}\ts{item}\t{stars}\t{START + place * STEP + user}")
+            part = "train" if place < 4 else "valid" if place < 6 else "test"
+            parts[part].append(f"c{user},s{item},{stars},{START + place * STEP + user}")
             ours.append(f"c{user},s{item},{stars},{START + place * STEP + user},Thing {item}")
     items = ["sku,title,genres", *(f"s{item},Thing {item},tools|garden" for item in range(12))]
     for name, table in (("shop.csv", lines), ("ratings.csv", ours), ("items.csv", items), ("books.inter", atomic)):
         (folder / name).write_text("\n".join(table) + "\n", encoding="utf-8")
+    (folder / "mine").mkdir()
+    for name, table in parts.items():
+        (folder / "mine" / f"{name}.csv").write_text("\n".join(table) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tastemaker import collab
+from tastemaker.cli._options import group
 from tastemaker.cli._runs import RunConfig, judge
 from tastemaker.config import build, load_config, parse_overrides
 from tastemaker.errors import ConfigError, UsageError
@@ -22,7 +23,7 @@ def configured(file: Path | None, given: Mapping[str, Any], overrides: Iterable[
     if "train" not in {**base, **said}:
         raise UsageError("say what to train: a method such as llara, a model such as sasrec, or --config FILE")
     settings = parse_overrides(overrides)
-    groups = {name: _group(settings, name) for name in ("collab", "split", "data")}
+    groups = {name: group(settings, name) for name in ("collab", "split", "data")}
     run: dict[str, Any] = {"settings": {}, "data": {"name": DATA}, **base}
     run |= {key: said[key] for key in ("train", "llm", "seed") if key in said}
     if base and run["train"] != base["train"]:
@@ -70,10 +71,3 @@ def _over(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         return _over(old[name], value) if groups else value
 
     return {**old, **{name: one(name, value) for name, value in new.items()}}
-
-
-def _group(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    group = settings.pop(name, {})
-    if not isinstance(group, dict):
-        raise ConfigError(f"-o {name}={group}: name a setting of it, -o {name}.KEY=VALUE, or use --{name}")
-    return group

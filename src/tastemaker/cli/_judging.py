@@ -10,13 +10,13 @@ from tastemaker import collab
 from tastemaker.cli._company import Company, under
 from tastemaker.cli._configured import DATA
 from tastemaker.cli._output import say
-from tastemaker.cli._runs import JUDGED, MODEL, DataConfig, ModelConfig, RunConfig, comes_split, read_run
+from tastemaker.cli._runs import JUDGED, MODEL, DataConfig, ModelConfig, RunConfig, read_run
 from tastemaker.cli._training import fit_model
 from tastemaker.collab import pointwise
 from tastemaker.collab.base import CollaborativeModel
 from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.config import build
-from tastemaker.data import AnySplit, PreferenceSplit
+from tastemaker.data import AnySplit, PreferenceSplit, comes_split
 from tastemaker.data.split import Split
 from tastemaker.errors import UsageError
 from tastemaker.evaluate import System, protocol
@@ -58,7 +58,8 @@ def data_of(runs: Sequence[Path], given: dict[str, Any], protocol_name: str) -> 
         base = {"name": name, "split": None if comes_split(name) else SPLITS.get(protocol_name), "settings": {}}
     if said.get("split", base["split"]) != base["split"]:
         base["settings"] = {}
-    return build(DataConfig, {**base, **said, "settings": {**base["settings"], **said.get("settings", {})}})
+    groups = {key: {**base.get(key, {}), **said.get(key, {})} for key in ("settings", "options")}
+    return build(DataConfig, {**base, **said, **groups})
 
 
 def run_of(path: Path) -> RunConfig | None:

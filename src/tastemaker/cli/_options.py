@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from tastemaker.errors import ConfigError
 
 Data = Annotated[
     str | None, typer.Option("--data", metavar="NAME|PATH", help="A dataset by name, or files; see `data list`.")
@@ -39,3 +41,11 @@ History = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="Somebody new: item ids, one a line, oldest first; - is stdin."),
 ]
+
+
+def group(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """The settings of that group, taken out of the others. Raises `ConfigError` for a value where a group should be."""
+    found = settings.pop(name, {})
+    if not isinstance(found, dict):
+        raise ConfigError(f"-o {name}={found}: name a setting of it, -o {name}.KEY=VALUE, or use --{name}")
+    return found

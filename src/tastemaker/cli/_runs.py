@@ -13,8 +13,7 @@ from tastemaker.artifacts import write_atomic
 from tastemaker.collab import pointwise
 from tastemaker.collab.base import Learned
 from tastemaker.config import build, dump_config, load_config
-from tastemaker.data import AnySplit, PreferenceSplit, load_dataset, load_split, readers, splits
-from tastemaker.data.readers.base import SplitReader
+from tastemaker.data import AnySplit, PreferenceSplit, comes_split, load_dataset, load_split, splits
 from tastemaker.data.split import Split
 from tastemaker.errors import ConfigError, UnknownNameError, UsageError
 from tastemaker.types import Progress
@@ -120,12 +119,6 @@ def any_split_of(config: DataConfig, progress: Progress) -> AnySplit:
         return load_split(config.name, config.path, progress, **config.options)
     dataset = load_dataset(config.name, config.path, progress, **config.options)
     return dataset.split(config.split or "leave-one-out", **config.settings)
-
-
-def comes_split(name: str) -> bool:
-    """Whether the data of that name is a split already."""
-    key = name.lower().replace("_", "-")
-    return key in readers.names() and issubclass(readers.get(key), SplitReader)
 
 
 def open_run(folder: Path, config: RunConfig, *, overwrite: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tastemaker.cli._main import example
-from tastemaker.cli._options import From, Json, Settings
+from tastemaker.cli._options import From, Json, Settings, group
 from tastemaker.cli._output import say, show_json, show_line, show_table
 from tastemaker.cli._progress import reporting
 
@@ -93,21 +93,23 @@ def describe(
 ) -> None:
     """What is in a dataset and what is odd about it; with --split, or if it comes split, that too, leaks included.
 
-    -o sets the split's settings.
+    -o sets the split's settings, -o data.KEY those of the reader.
     """
     from tastemaker import data as library
-    from tastemaker.cli._runs import comes_split
     from tastemaker.config import parse_overrides
     from tastemaker.errors import UsageError
 
-    if settings and split_name is None:
+    given = parse_overrides(settings or ())
+    of_reader = group(given, "data")
+    if given and split_name is None:
         raise UsageError("-o sets a split's settings; say of which with --split")
     with reporting() as progress:
-        split = library.load_split(name, from_, progress) if comes_split(name) and split_name is None else None
-        dataset = library.load_dataset(name, from_, progress) if split is None else split.dataset
+        ready = split_name is None and library.comes_split(name)
+        split = library.load_split(name, from_, progress, **of_reader) if ready else None
+        dataset = library.load_dataset(name, from_, progress, **of_reader) if split is None else split.dataset
         told = library.describe(dataset).as_dict()
         if split_name is not None:
-            split = dataset.split(split_name, **parse_overrides(settings or ()))
+            split = dataset.split(split_name, **given)
         if split is not None:
             told["split"] = library.describe_split(split).as_dict()
     if as_json:
@@ -133,13 +135,17 @@ def split(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Write train, valid and test as tables of ids, for use elsewhere. -o sets the split's settings."""
-    from tastemaker.cli._datasets import save_split
-    from tastemaker.config import parse_overrides
-    from tastemaker.data import load_dataset
+    """Write train, valid and test as tables of ids, for use elsewhere and, by their folder, here.
 
+    -o sets the split's settings, -o data.KEY those of the reader.
+    """
+    from tastemaker.config import parse_overrides
+    from tastemaker.data import load_dataset, save_split
+
+    given = parse_overrides(settings or ())
+    of_reader = group(given, "data")
     with reporting() as progress:
-        made = load_dataset(name, from_, progress).split(split_name, **parse_overrides(settings or ()))
+        made = load_dataset(name, from_, progress, **of_reader).split(split_name, **given)
         save_split(made, out)
     if as_json:
         show_json({"path": str(out), "hash": made.hash, **made.counts()})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tastemaker.cli._options import Data, From, Json, Report, Seed, Settings, SplitName
+from tastemaker.cli._options import Data, From, Json, Report, Seed, Settings, SplitName, group
 from tastemaker.cli._output import show_result
 from tastemaker.cli._progress import reporting
 
@@ -47,7 +47,8 @@ def evaluate(
 ) -> None:
     """One table of every system, with intervals and paired tests. The data is that of the first run unless given.
 
-    -o KEY=VALUE sets the protocol, -o split.KEY the split, -o MODEL.KEY a model that is fitted here.
+    -o KEY=VALUE sets the protocol, -o split.KEY the split, -o data.KEY the reader, -o MODEL.KEY a model that is fitted
+    here.
     """
     from tastemaker.cli import _judging
     from tastemaker.cli._runs import any_split_of
@@ -65,11 +66,12 @@ def evaluate(
         require_free(out)
     found = [_judging.target(text) for text in targets]
     given = parse_overrides(settings or ())
-    of_split = given.pop("split", {})
+    of_split, of_reader = group(given, "split"), group(given, "data")
     names = [*_judging.BASELINES, *_judging.RATES, *(one for one in found if isinstance(one, str))]
     of_models = {one: given.pop(one) for one in names if one in given}
     preset = _judging.protocol_of(protocol, given)
-    said = {"name": data, "path": None if from_ is None else str(from_), "split": split, "settings": of_split}
+    said: dict[str, Any] = {"name": data, "path": None if from_ is None else str(from_), "split": split}
+    said |= {"settings": of_split, "options": of_reader}
     wanted = _judging.data_of([one for one in found if isinstance(one, Path)], said, protocol)
     with reporting() as progress:
         made = any_split_of(wanted, progress)

@@ -52,7 +52,7 @@ def train(
     from tastemaker.cli._runs import MODEL, any_split_of, judge, open_run, split_of
     from tastemaker.cli._training import train_judge, train_run
     from tastemaker.data import PreferenceSplit
-    from tastemaker.data.leakage import leaks
+    from tastemaker.data.describe import warnings_of
     from tastemaker.data.preference import require_both
     from tastemaker.errors import UsageError
 
@@ -61,14 +61,17 @@ def train(
     with reporting() as progress:
         made = any_split_of(wanted.data, progress) if judge(wanted.train) else split_of(wanted.data, progress)
         if judge(wanted.train) and not isinstance(made, PreferenceSplit):
-            raise UsageError(f"{wanted.train} learns what is liked; {made.name} asks what comes next: --split time")
+            raise UsageError(
+                f"{wanted.train} learns what is liked; {made.name} asks what comes next: --split time, or, of parts of "
+                "your own, -o data.min_rating=4"
+            )
         if isinstance(made, PreferenceSplit):
             require_both(made)  # before anything is written
         wanted = wanted.with_hash(made)
         finished = open_run(out, wanted, overwrite=overwrite)
+        for warning in () if finished else warnings_of(made):
+            say(f"warning: {warning}")
         if not finished and isinstance(made, PreferenceSplit):
-            for leak in leaks(made):
-                say(f"warning: {leak}")
             train_judge(wanted, made, out, progress)
         elif not finished and not isinstance(made, PreferenceSplit):
             train_run(wanted, made, out, progress)

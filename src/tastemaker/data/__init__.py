@@ -14,6 +14,7 @@ from tastemaker.data.dataset import Dataset
 from tastemaker.data.describe import Description, SplitDescription, describe, describe_split
 from tastemaker.data.preference import AnySplit, Judgement, PreferenceSplit
 from tastemaker.data.readers.base import Reader, SplitReader
+from tastemaker.data.saved_split import save_split
 from tastemaker.data.split import Case, Split
 from tastemaker.errors import ConfigError, DataError, UnknownNameError, UsageError
 from tastemaker.types import Progress, quiet
@@ -28,12 +29,14 @@ __all__ = [
     "PreferenceSplit",
     "Split",
     "SplitDescription",
+    "comes_split",
     "describe",
     "describe_split",
     "load_dataset",
     "load_split",
     "locate",
     "readers",
+    "save_split",
     "splits",
 ]
 
@@ -57,24 +60,42 @@ def load_dataset(
         with _known_options(name, options):
             return reader.read(there, **options)
     there = Path(name_or_path)
-    if (there / "manifest.json").is_file():
+    if (there / "manifest.json").is_file() and not comes_split(there):
         return Dataset.load(there)
-    for known in readers.names():
-        if readers.get(known).recognises(there):
-            with _known_options(known, options):
-                return readers.get(known)().read(there, **options)
-    raise DataError(f"is no format that is recognised; name one of {', '.join(readers.names())}", there)
+    known = _format(there)
+    if known is None:
+        raise DataError(f"is no format that is recognised; name one of {', '.join(readers.names())}", there)
+    with _known_options(known, options):
+        return readers.get(known)().read(there, **options)
 
 
-def load_split(name: str, path: StrPath | None = None, progress: Progress = quiet, **options: Any) -> AnySplit:
-    """A split that was released ready-made: ``load_split("llara-movielens", path)``, ``load_split("collm-ml-1m")``."""
-    reader = readers.get(name)()
-    if not isinstance(reader, SplitReader):
-        ready = [n for n in readers.names() if issubclass(readers.get(n), SplitReader)]
-        raise UsageError(f"{name} is not split already; ready-made splits: {', '.join(ready)}")
-    there = locate(name, path, progress)
-    with _known_options(name, options):
+def load_split(
+    name_or_path: StrPath, path: StrPath | None = None, progress: Progress = quiet, **options: Any
+) -> AnySplit:
+    """A ready-made split: your own train, valid and test, what `save_split` wrote, or one that was released.
+
+    It is found as `load_dataset` finds a dataset, and ``options`` go to the reader as there. Raises `ArtifactError`,
+    `ConfigError`, `DataError`, `SourceError`, `UnknownNameError`, `UsageError`.
+
+    ``load_split("my-split")``, ``load_split("data/loo")``, ``load_split("collm-ml-1m", history="all")``
+    """
+    name = known_name(name_or_path)
+    known = _format(Path(name_or_path)) if name is None else name
+    reader = None if known is None else readers.get(known)()
+    if known is None or not isinstance(reader, SplitReader):
+        ready = ", ".join(n for n in readers.names() if issubclass(readers.get(n), SplitReader))
+        bring = "bring a folder with train, valid and test"
+        raise UsageError(f"{name_or_path} is not split already; {bring}; ready-made splits: {ready}")
+    there = Path(name_or_path) if name is None else locate(name, path, progress)
+    with _known_options(known, options):
         return reader.read_split(there, **options)
+
+
+def comes_split(name_or_path: StrPath) -> bool:
+    """Whether the data of that name, or at that path, is a split already, so that `load_split` reads it."""
+    key = os.fspath(name_or_path).lower().replace("_", "-")
+    known = key if key in readers.names() else _format(Path(name_or_path))
+    return known is not None and issubclass(readers.get(known), SplitReader)
 
 
 def locate(name: str, path: StrPath | None = None, progress: Progress = quiet) -> Path:
@@ -95,6 +116,11 @@ def locate(name: str, path: StrPath | None = None, progress: Progress = quiet) -
     if not reader.sources:
         raise UsageError(f"{name} cannot be fetched: say where its files are, or put them into $TASTEMAKER_DATA/{name}")
     return sources.fetch(reader.sources, progress, name=name)
+
+
+def _format(path: Path) -> str | None:
+    """The name of the first format that is recognised in what lies at the path."""
+    return next((name for name in readers.names() if readers.get(name).recognises(path)), None)
 
 
 @contextmanager

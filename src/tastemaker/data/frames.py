@@ -90,7 +90,12 @@ def numbered(rows: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> pl
     for table, what in ((users, "user"), (items, "item")):
         numbers = table.select(f"{what}_id", pl.int_range(pl.len(), dtype=pl.Int32).alias(what))
         rows = rows.join(numbers, on=f"{what}_id", how="left", maintain_order="left")
-    return rows.select("user", "item", "rating", "time").sort("user", "time", maintain_order=True, nulls_last=True)
+    return in_order(rows.select("user", "item", "rating", "time"))
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows by ``user``, then ``time``, then as they came: the order of every history."""
+    return rows.sort("user", "time", maintain_order=True, nulls_last=True)
 
 
 def check_numbered(rows: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> None:

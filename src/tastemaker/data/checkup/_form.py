@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from tastemaker.data.checkup._finding import FIRST, State
+from tastemaker.data.readers._columns import columns_of
 from tastemaker.data.readers._rows import csv_rows, lines
 from tastemaker.data.readers.table import TIMES, TableOptions, likely_delimiter, opened, separator
 from tastemaker.errors import DataError
@@ -19,15 +20,6 @@ SAMPLE = 1000
 """Rows whose times are looked at before a table is read."""
 PACKED = {b"PK\x03\x04": "a zip archive or an Excel workbook", b"\x1f\x8b": "packed by gzip"}
 NEEDED = ("user_id", "item_id")
-ALIASES = {
-    "user_id": "user uid userid customer customerid reviewer reviewerid reader readerid member memberid visitorid",
-    "item_id": "item iid itemid product productid movie movieid film filmid book bookid track trackid song songid "
-    "article articleid asin parentasin sku isbn",
-    "rating": "ratings score stars overall grade",
-    "time": "timestamp date datetime unixreviewtime reviewtime when createdat ts",
-    "title": "name itemtitle itemname movietitle filmtitle booktitle producttitle productname tracktitle",
-}
-"""What our columns are often called, in small letters and without what parts the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +43,9 @@ def changes(path: Path, options: TableOptions, wanted: Sequence[str]) -> Iterato
             options = _changed(options, change)
             yield change, options
     header, rows = opened(path, options)
-    for change in _columns(path, header, options, wanted):
-        options = _changed(options, change)
-        yield change, options
-    if "time" in wanted and (column := options.columns.get("time", "time")) in header:
+    found = columns_of(header, wanted, options.columns, path)
+    _require_names(path, header, found)
+    if (column := found.get("time")) in header:
         place = header.index(column)
         times = [row[place] for _, row in itertools.islice(rows, SAMPLE) if type(row) is list and len(row) > place]
         if late := _unit(path, [time for time in times if time], options):
@@ -62,9 +53,7 @@ def changes(path: Path, options: TableOptions, wanted: Sequence[str]) -> Iterato
 
 
 def _changed(options: TableOptions, change: Change) -> TableOptions:
-    group, _, ours = change.option.partition(".")
-    value = {**options.columns, ours: change.value} if ours else change.value
-    return TableOptions.model_validate({**dict(options), group: value})
+    return TableOptions.model_validate({**dict(options), change.option: change.value})
 
 
 def _refuse_packed(path: Path) -> None:
@@ -126,28 +115,10 @@ def _shown(mark: str) -> str:
     return r"\t" if mark == "\t" else mark
 
 
-def _columns(path: Path, header: list[str], options: TableOptions, wanted: Sequence[str]) -> Iterator[Change]:
-    there = {name for name in wanted if options.columns.get(name, name) in header}
-    missing = [name for name in wanted if name not in there and not (name == "time" and "order" in header)]
-    guesses = {name: found for name in missing if (found := _like(name, header, options))}
-    if not (set(NEEDED) & (there | guesses.keys())) and any(_is_number(name) for name in header):
+def _require_names(path: Path, header: list[str], found: Mapping[str, str]) -> None:
+    """Raise `DataError` where the header seems to be a row."""
+    if not found.keys() & set(NEEDED) and any(_is_number(name) for name in header):
         raise DataError("begins with a row instead of the names of the columns; put a line of names above", path, 1)
-    for name, found in guesses.items():
-        needed = name in NEEDED
-        theirs = options.columns.get(name, name)
-        told = f"no column {theirs!r}{'' if needed else ', so it is not read'}; {found!r} looks like it"
-        yield Change(f"columns.{name}", found, told, name, "bad" if needed else "odd", None, (f"{path.name}:1",))
-
-
-def _like(name: str, header: list[str], options: TableOptions) -> str | None:
-    taken = set(options.columns.values())
-    known = {name.replace("_", ""), *ALIASES[name].split()}
-    found = [column for column in header if column not in taken and _plain(column) in known]
-    return found[0] if len(found) == 1 else None
-
-
-def _plain(column: str) -> str:
-    return "".join(c for c in column.lower() if c.isalnum())
 
 
 def _is_number(name: str) -> bool:
@@ -159,7 +130,7 @@ def _unit(path: Path, times: list[str], options: TableOptions) -> Change | None:
     if not times:
         return None
     frame = pl.DataFrame({"time": times})
-    fits = {name: int(frame.select(cell("time").ok().sum()).item()) for name, cell in TIMES.items()}
+    fits = {name: int(frame.select(cell.ok().sum()).item()) for name, cell in TIMES.items()}
     best = max(fits, key=lambda name: fits[name])
     if fits[options.time] * 2 >= len(times) or fits[best] * 2 < len(times):
         return None

@@ -43,17 +43,18 @@ class Tables:
 
 def read_tables(path: Path, items: Sequence[Path], options: Mapping[str, Any]) -> Tables:
     """What can be read at ``path`` and of the tables of items. Raises `ConfigError`, and `DataError` for no file."""
-    given = table.checked(options)
+    given = table.options_of(TableOptions, options)
     files = table.files_of(path, given)
     described = list(items) or ([files.items] if files.items else [])
     for file in (*described, *([files.users] if files.users else [])):
         if not file.is_file():
             raise DataError("there is nothing here", file)
-    found, tally = Tables(path.name, apart=bool(described)), _Tally()
+    found, tally = Tables(path.name, apart=bool(described)), _Tally(given)
     wanted = (*NEEDED, "rating", "time", *(() if described else ("title",)))
     with _telling(found):
         given = _learned(found, files.interactions, given, wanted)
-        rows = _named(table.interactions(files.interactions, given, tally, described=not described), files.interactions)
+        read = table.read_interactions(files.interactions, given, tally, described=not described)
+        rows = _named(read, files.interactions)
         found.interactions = rows
         if not described:
             found.findings += [Finding("items", "odd", told, None) for told in table.described_twice(rows)]
@@ -78,30 +79,34 @@ def unreadable(error: DataError) -> Finding:
     return Finding("file", "bad", f"cannot be read: {error}", None, advice="mend that, then look again")
 
 
-class _Tally:
+class _Tally(table.Noticed):
     """Counts bad rows by what is wrong with them, as the reader tells them."""
 
-    def __init__(self) -> None:
-        self.counts = Counter[tuple[Path, str, str]]()
-        self.first = dict[tuple[Path, str, str], list[BadRow]]()
+    def __init__(self, options: TableOptions) -> None:
+        super().__init__(options)
+        self.kinds = Counter[tuple[Path, str, str]]()
+        self.samples = dict[tuple[Path, str, str], list[BadRow]]()
 
     def __call__(self, bad: BadRow) -> None:
         kind = bad.path, bad.column, bad.problem
-        self.counts[kind] += 1
-        if len(first := self.first.setdefault(kind, [])) < FIRST:
+        self.kinds[kind] += 1
+        if len(first := self.samples.setdefault(kind, [])) < FIRST:
             first.append(bad)
 
     def findings(self) -> list[Finding]:
-        return [
+        """What was wrong with rows, and which columns were taken for ours."""
+        taken = (one.partition(" as ") for one in self.columns)
+        named = [Finding(ours, "odd", f"{theirs!r} is read as {ours}", None) for theirs, _, ours in taken]
+        return named + [
             Finding(
                 column or "rows",
                 "bad",
                 f"rows that cannot be used; {first[0].reason}",
-                self.counts[path, column, problem],
+                self.kinds[path, column, problem],
                 tuple(f"{path.name}:{bad.line}" for bad in first),
                 ADVICE.get(column, SKIP),
             )
-            for (path, column, problem), first in self.first.items()
+            for (path, column, problem), first in self.samples.items()
         ]
 
 
@@ -122,7 +127,7 @@ def _learned(
     """
     for change, now_given in changes(file, given, wanted):
         given = now_given
-        own = like is None or change.option == "columns.title"
+        own = like is None
         if own:
             found.options[change.option] = change.value
         advice = f"say -o {change.option}={change.value}" if own else f"write it as {like and like.name} is written"

@@ -127,6 +127,8 @@ class Seconds:
 
     column: str
     optional: bool = False
+    otherwise: str = "milliseconds? divide by 1000"
+    """What to do about a time that is written in another way."""
 
     def ok(self) -> pl.Expr:
         """Plain digits, between 1970 and 2100; or empty where that is allowed."""
@@ -138,7 +140,7 @@ class Seconds:
 
     def reason(self) -> str:
         """What a bad time is not."""
-        return "is not a time in seconds between 1970 and 2100 (milliseconds? divide by 1000)"
+        return f"is not a time in seconds between 1970 and 2100 ({self.otherwise})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -13,20 +13,19 @@ from tastemaker.data.dataset import Dataset
 from tastemaker.data.frames import nearest
 from tastemaker.data.readers import _cells, _json
 from tastemaker.data.readers._cells import Cell
+from tastemaker.data.readers._columns import DESCRIBED, OURS, columns_of, renamed
 from tastemaker.data.readers._parquet import read_parquet
 from tastemaker.data.readers._rows import LINE, BadRow, OnBadRow, Row, csv_rows, first_of_each, refuse, typed
 from tastemaker.data.readers.base import Reader
 from tastemaker.errors import ConfigError, DataError, suggest
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl")
-TIMES: dict[str, type[_cells.Seconds | _cells.Milliseconds | _cells.Moment]] = {
-    "seconds": _cells.Seconds,
-    "milliseconds": _cells.Milliseconds,
-    "iso": _cells.Moment,
+TIMES: dict[str, Cell] = {
+    "seconds": _cells.Seconds("time", optional=True, otherwise="if not, say so: time=milliseconds or time=iso"),
+    "milliseconds": _cells.Milliseconds("time", optional=True),
+    "iso": _cells.Moment("time", optional=True),
 }
-DESCRIBED = ("title", "year", "genres")
-"""What a table of interactions may say of its items, where they have no table of their own."""
-OURS = ("user_id", "item_id", "rating", "time", "order", *DESCRIBED)
+Options = TypeVar("Options", bound="TableOptions")
 NAMED = 20
 """How many skipped rows the dataset's note lists by line."""
 
@@ -38,10 +37,11 @@ class TableOptions(BaseModel):
 
     name: str | None = None
     """What to call the dataset; the file's name if not given."""
-    columns: Mapping[str, str] = {}
+    columns: Mapping[str, str | None] = {}
     """Our names -> the file's: ``{"user_id": "reviewerID", "item_id": "asin"}``. Ours: ``user_id``, ``item_id``,
     ``rating``, ``time``, ``order`` (a user's rows in their order, where there is no time), ``title``, ``year``,
-    ``genres`` (separated by ``|``)."""
+    ``genres`` (separated by ``|``). What is not told is looked for by our name, then by the usual ones, such as
+    ``userId`` or ``asin``; None: nothing is looked for."""
     items: Path | None = None
     """A table of the items; every further column of it becomes an attribute."""
     users: Path | None = None
@@ -60,7 +60,7 @@ class TableOptions(BaseModel):
 
     @field_validator("columns")
     @classmethod
-    def _ours(cls, columns: Mapping[str, str]) -> Mapping[str, str]:
+    def _ours(cls, columns: Mapping[str, str | None]) -> Mapping[str, str | None]:
         for name in columns:
             if name not in OURS:
                 raise ValueError(f"{name!r} is not a column of ours; {suggest(name, OURS)}")
@@ -87,23 +87,17 @@ class Table(Reader):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         """A file whose suffix is one of `SUFFIXES`, or a folder with one ``interactions`` file of such a suffix."""
-        return path.suffix.lower() in SUFFIXES or len(_beside(path, "interactions")) == 1
+        return path.suffix.lower() in SUFFIXES or len(named(path, "interactions")) == 1
 
     def read(self, path: Path, **options: Any) -> Dataset:
         """The dataset of the table at ``path``; the options are the fields of `TableOptions`.
 
         A folder may hold ``interactions``, ``items`` and ``users``, each with any of `SUFFIXES`.
         """
-        given = checked(options)
-        files = files_of(path, given)
-        skipped = _Skipped(given)
-        rows = interactions(files.interactions, given, skipped, described=not files.items)
-        items = entities(files.items, "item_id", given, skipped) if files.items else described(rows)
-        users = entities(files.users, "user_id", given, skipped) if files.users else None
-        notes = [*skipped.notes(), *([] if files.items else described_twice(rows))]
-        name = given.name or (path.name if path.is_dir() else path.stem).lower()
-        tables = (None if table is None else table.drop(LINE) for table in (items, users))
-        return Dataset.from_frames(rows, *tables, name=name, notes=notes)
+        given = options_of(TableOptions, options)
+        noticed, files = Noticed(given), files_of(path, given)
+        rows = read_interactions(files.interactions, given, noticed, described=not files.items)
+        return dataset_of(rows, path, given, noticed)
 
 
 class Files(NamedTuple):
@@ -114,15 +108,17 @@ class Files(NamedTuple):
     users: Path | None
 
 
-class _Skipped:
-    """What to do with a bad row, and a count of them by file."""
+class Noticed:
+    """What reading a dataset's tables changed: bad rows, which it is called with, and columns of other names."""
 
     def __init__(self, options: TableOptions) -> None:
         self.options = options
         self.counts: dict[Path, int] = {}
         self.first: list[str] = []
+        self.columns: dict[str, None] = {}
 
     def __call__(self, bad: BadRow) -> None:
+        """Refuse the row, or count it, as the options say."""
         if self.options.on_bad == "error":
             refuse(bad)
         self.counts[bad.path] = self.counts.get(bad.path, 0) + 1
@@ -132,18 +128,20 @@ class _Skipped:
             self.options.report(bad)
 
     def notes(self) -> list[str]:
+        """One sentence for each kind."""
         total = sum(self.counts.values())
         more = f" and {total - NAMED:,} more" if total > NAMED else ""
-        return [f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else []
+        read = [f"Read {', '.join(self.columns)}."] if self.columns else []
+        return [*read, f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else read
 
 
-def checked(options: Mapping[str, Any]) -> TableOptions:
-    """The options as they are understood. Raises `ConfigError`."""
+def options_of(kind: type[Options], options: Mapping[str, Any]) -> Options:
+    """The options, checked. Raises `ConfigError` for one that is unknown or impossible."""
     for name in options:
-        if name not in TableOptions.model_fields:
-            raise ConfigError(f"a table has no option {name!r}; {suggest(name, TableOptions.model_fields)}")
+        if name not in kind.model_fields:
+            raise ConfigError(f"a table has no option {name!r}; {suggest(name, kind.model_fields)}")
     try:
-        return TableOptions(**options)
+        return kind(**options)
     except ValidationError as e:
         problem = e.errors()[0]
         reason = problem["msg"].removeprefix("Value error, ")
@@ -152,31 +150,41 @@ def checked(options: Mapping[str, Any]) -> TableOptions:
 
 def files_of(path: Path, options: TableOptions) -> Files:
     """The file or folder at ``path`` and the tables that the options name."""
-    beside = {what: found[0] for what in ("interactions", "items", "users") if (found := _beside(path, what))}
+    beside = {what: found[0] for what in ("interactions", "items", "users") if (found := named(path, what))}
     file = path if path.is_file() else beside.get("interactions", path)
     return Files(file, options.items or beside.get("items"), options.users or beside.get("users"))
 
 
-def _beside(folder: Path, what: str) -> list[Path]:
-    return [folder / f"{what}{suffix}" for suffix in SUFFIXES if (folder / f"{what}{suffix}").is_file()]
+def named(folder: Path, *names: str) -> list[Path]:
+    """The tables in the folder that have one of these names."""
+    files = (folder / f"{name}{suffix}" for name in names for suffix in SUFFIXES)
+    return [file for file in files if file.is_file()]
 
 
-def interactions(path: Path, options: TableOptions, bad: OnBadRow, *, described: bool) -> pl.DataFrame:
+def dataset_of(rows: pl.DataFrame, path: Path, options: TableOptions, noticed: Noticed) -> Dataset:
+    """The dataset of these interactions, its items and users described by their tables or by the rows themselves."""
+    files = files_of(path, options)
+    items = entities(files.items, "item_id", options, noticed) if files.items else described(rows)
+    users = entities(files.users, "user_id", options, noticed) if files.users else None
+    notes = [*noticed.notes(), *([] if files.items else described_twice(rows))]
+    name = options.name or (path.name if path.is_dir() else path.stem).lower()
+    tables = (None if table is None else table.drop(LINE) for table in (items, users))
+    return Dataset.from_frames(rows, *tables, name=name, notes=notes)
+
+
+def read_interactions(path: Path, options: TableOptions, noticed: Noticed, *, described: bool) -> pl.DataFrame:
     """The rows with their lines; with what they say of the items, if that is where items are ``described``."""
     known: dict[str, Cell] = {
         "user_id": _cells.Id("user_id"),
         "item_id": _cells.Id("item_id"),
         "rating": _cells.Decimal("rating", *options.rating_range, optional=True),
-        "time": TIMES[options.time]("time", optional=True),
+        "time": TIMES[options.time],
         "order": _cells.Whole("order"),
     }
     known |= _descriptions() if described else {}
     header, rows = opened(path, options)
-    columns = _named(header, {ours: options.columns.get(ours, ours) for ours in known})
-    _require(
-        columns, ("user_id", "item_id", *(ours for ours in known if ours in options.columns)), header, path, options
-    )
-    frame = typed(path, rows, columns, [cell for ours, cell in known.items() if ours in columns], bad)
+    columns = _columns(header, list(known), ("user_id", "item_id"), path, options, noticed)
+    frame = typed(path, rows, columns, [cell for ours, cell in known.items() if ours in columns], noticed)
     return frame.sort("order", maintain_order=True) if "order" in columns else frame
 
 
@@ -209,31 +217,39 @@ def _without_empty(table: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     return table.with_columns(pl.col(name).replace("", None) for name in columns)
 
 
-def entities(path: Path, key: str, options: TableOptions, bad: OnBadRow) -> pl.DataFrame:
+def entities(path: Path, key: str, options: TableOptions, noticed: Noticed) -> pl.DataFrame:
     """The items or the users, one row for each, with their lines."""
     header, rows = opened(path, options)
-    ours = (key, *DESCRIBED) if key == "item_id" else (key,)
-    columns = _named(header, {name: options.columns.get(name, name) for name in ours}, keep=True)
-    _require(columns, (key, *(name for name in ours if name in options.columns)), header, path, options)
+    ours = [key, *DESCRIBED] if key == "item_id" else [key]
+    columns = _columns(header, ours, (key,), path, options, noticed, key=key)
     special = {**_descriptions(), key: _cells.Id(key)}
     cells = [special.get(name, _cells.Text(name)) for name in columns]
-    table = first_of_each(typed(path, rows, columns, cells, bad), key, path, bad)
+    table = first_of_each(typed(path, rows, columns, cells, noticed), key, path, noticed)
     return _without_empty(table, [c for c in columns if c not in (key, "title", "year")])
 
 
-def _named(header: list[str], wanted: Mapping[str, str], *, keep: bool = False) -> list[str]:
-    """Our name for each column of the file; those that are nobody's keep theirs or get one that no cell has."""
-    told = sorted(wanted.items(), key=lambda pair: pair[0] != pair[1])  # what was said counts more than a like name
-    found = {theirs: ours for ours, theirs in told}
-    return [found.get(c) or (c if keep and c not in wanted else f"{LINE}{c}") for c in header]
-
-
-def _require(columns: list[str], needed: tuple[str, ...], header: list[str], path: Path, options: TableOptions) -> None:
-    for name in needed:
+def _columns(
+    header: list[str],
+    ours: list[str],
+    needed: tuple[str, ...],
+    path: Path,
+    options: TableOptions,
+    noticed: Noticed,
+    *,
+    key: str | None = None,
+) -> list[str]:
+    """Our name for each column of the file; others keep theirs in a table with a ``key``, else get one no cell has."""
+    told = options.columns
+    found = columns_of(header, ours, told, path, key=key)
+    names = {theirs: name for name, theirs in found.items()}
+    columns = [names.get(c) or (c if key and c not in ours else f"{LINE}{c}") for c in header]
+    for name in (*needed, *found):
         if name not in columns:
-            theirs = options.columns.get(name, name)
+            theirs = found.get(name, name)
             what = f"no column for {name}" if theirs == name else f"no column {theirs!r} for {name}"
             raise DataError(f"{what}; {nearest(theirs, header)}; say which it is with columns.{name}", path, 1)
+    noticed.columns |= dict.fromkeys(renamed(found, told))
+    return columns
 
 
 def opened(path: Path, options: TableOptions) -> tuple[list[str], Iterator[Row]]:

@@ -46,7 +46,7 @@ def judged(
     Rows show the latest ``max_history`` items. Raises `UsageError` where there is no such limit and no room.
     """
     if max_history is None:
-        _require_room(dataset)
+        require_room(dataset)
     found: tuple[list[Judgement], ...] = ([], [], [])
     rows = dataset.interactions.with_columns(liked=pl.Series(liked), part=pl.Series(parts))
     groups = rows.group_by("user", maintain_order=True).agg("item", "time", "liked", "part")
@@ -80,7 +80,7 @@ def timed(dataset: Dataset) -> Dataset:
     return dataset.with_interactions(rows, f"Left out {lost:,} interactions without a time.") if lost else dataset
 
 
-def _require_room(dataset: Dataset) -> None:
+def require_room(dataset: Dataset) -> None:
     """Raise `UsageError` if whole histories cannot be kept: all a user's rows together take the square of them."""
     rows = np.bincount(dataset.interactions["user"].to_numpy(), minlength=1).astype(np.int64)
     shown = int((rows * (rows - 1) // 2).sum())
