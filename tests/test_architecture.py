@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "tastemaker"
 LAYERS = (
-    ("artifacts", "atomic", "config", "errors", "memory", "registry", "types"),
+    ("artifacts", "atomic", "config", "errors", "memory", "processes", "registry", "types"),
     ("data",),
     ("collab",),
     ("prompts",),

@@ -10,7 +10,7 @@
     ├── NotFittedError              exit 1   a model was used before it was fitted
     ├── PromptError                 exit 1   a prompt cannot be built, or its slots do not match its vectors
     ├── LanguageModelError          exit 1   a language model cannot be loaded or did not answer
-    ├── TrainingError               exit 1   a loss or gradient was not a number
+    ├── TrainingError               exit 1   a loss or gradient was not a number, or another process failed
     └── Interrupted                 exit 130 a signal stopped the work after it had saved
 
 A message says what was wrong, where, and what to do about it.
@@ -81,7 +81,7 @@ class LanguageModelError(TastemakerError):
 
 
 class TrainingError(TastemakerError):
-    """Training stopped because a loss, gradient or vector was not a finite number."""
+    """Training stopped: a loss, gradient or vector was not a finite number, or another process failed."""
 
 
 class Interrupted(TastemakerError):

@@ -16,7 +16,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tastemaker import __version__
+from tastemaker import __version__, processes
+from tastemaker.errors import UsageError
 
 DEBUG = "--debug"
 INTERRUPTED = 130
@@ -77,6 +78,8 @@ def _tastemaker(
         typer.echo(f"tastemaker {__version__}")
     elif context.invoked_subcommand is None:
         typer.echo(context.get_help())
+    elif processes.count() > 1 and context.invoked_subcommand != "train":
+        raise UsageError(f"{context.invoked_subcommand} runs in one process; run the command without a launcher")
 
 
 def _interrupt(*_: object) -> NoReturn:

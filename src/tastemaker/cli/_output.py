@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tastemaker import processes
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,9 +22,10 @@ WIDE = 240
 
 
 def say(line: str) -> None:
-    """A remark, on stderr."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    """A remark, on stderr; of several processes the main one makes it."""
+    if processes.index() == 0:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def show_json(value: Any) -> None:

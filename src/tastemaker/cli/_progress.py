@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tastemaker import processes
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -20,7 +22,12 @@ LONG = 2.0
 
 @contextmanager
 def reporting() -> Iterator[Progress]:
-    """What to give to whatever takes a ``progress`` inside the block."""
+    """What to give to whatever takes a ``progress`` inside the block; of several processes the main one reports."""
+    if processes.index():
+        from tastemaker.types import quiet
+
+        yield quiet
+        return
     if not sys.stderr.isatty():
         yield _Lines()
         return

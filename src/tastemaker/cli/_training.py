@@ -1,4 +1,7 @@
-"""A run's config and its split -> a trained Recommender, stage by stage, none of them done twice."""
+"""A run's config and its split -> a trained Recommender, stage by stage, none of them done twice.
+
+Several processes tune together; what is fitted and written before and after is the main one's work.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tastemaker import collab, methods
+from tastemaker import collab, methods, processes
 from tastemaker.cli._runs import LOG, MODEL, ModelConfig, RunConfig, finish_run
 from tastemaker.collab import pointwise
 from tastemaker.collab.base import CollaborativeModel
@@ -35,13 +38,14 @@ def train_run(config: RunConfig, split: Split, folder: Path, progress: Progress)
     else:
         wanted = config.collab
         kept = folder / "collab"
-        retriever = kept_model(kept, lambda: fit_model(wanted, split, config.seed, progress))
+        retriever = processes.main_first(
+            lambda: kept_model(kept, lambda: fit_model(wanted, split, config.seed, progress))
+        )
         method: Callable[..., methods.Method] = methods.registry.get(config.train)
         ranker = method(llm=config.llm, collab=retriever, **config.settings)
         ranker.tune(split, seed=config.seed, run_dir=folder, progress=progress)
         recommender = Recommender(retriever, ranker, split)
-    recommender.save_pretrained(folder / MODEL)
-    finish_run(folder)
+    processes.by_main(lambda: finish(recommender, folder))
     return recommender
 
 
@@ -50,9 +54,7 @@ def train_judge(config: RunConfig, split: PreferenceSplit, folder: Path, progres
     settings = dict(config.settings)
     if config.collab is not None:
         kept, wanted = folder / "collab", config.collab
-        if not (kept / "manifest.json").is_file():
-            encoder = pointwise.models.get(wanted.name)(**wanted.settings)
-            collab.save_model(kept, encoder.fit(split, seed=config.seed, progress=progress))
+        processes.by_main(lambda: keep_encoder(kept, wanted, split, config.seed, progress))
         settings["collab"] = collab.load_pointwise(kept)
     method: Any = methods.registry.get(config.train)
     ranker: PreferenceMethod = method(llm=config.llm, **settings)
@@ -60,9 +62,14 @@ def train_judge(config: RunConfig, split: PreferenceSplit, folder: Path, progres
     liked = liked_split(split)
     retriever = collab.models.get(RETRIEVER)().fit(liked, seed=config.seed, progress=progress)
     recommender = Recommender(retriever, ranker, liked)
+    processes.by_main(lambda: finish(recommender, folder))
+    return recommender
+
+
+def finish(recommender: Recommender, folder: Path) -> None:
+    """The run as it is left: what recommends, and nothing that only training needed."""
     recommender.save_pretrained(folder / MODEL)
     finish_run(folder)
-    return recommender
 
 
 def liked_split(split: PreferenceSplit) -> Split:
@@ -93,6 +100,13 @@ def kept_model(path: Path, fit: Callable[[], CollaborativeModel]) -> Collaborati
     model = fit()
     collab.save_model(path, model)
     return model
+
+
+def keep_encoder(path: Path, wanted: ModelConfig, split: PreferenceSplit, seed: int, progress: Progress) -> None:
+    """At ``path`` there is the encoder, fitted."""
+    if not (path / "manifest.json").is_file():
+        encoder = pointwise.models.get(wanted.name)(**wanted.settings)
+        collab.save_model(path, encoder.fit(split, seed=seed, progress=progress))
 
 
 def logged(path: Path, progress: Progress) -> Progress:

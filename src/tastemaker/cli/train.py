@@ -47,7 +47,9 @@ def train(
 
     The same command again goes on where a run was stopped, and does nothing once it is finished. -o KEY=VALUE sets
     what is trained; -o collab.KEY, -o split.KEY and -o data.KEY set the collaborative model, the split, the reader.
+    Methods can be tuned by several processes: torchrun --nproc-per-node 2 -m tastemaker train ...
     """
+    from tastemaker import processes
     from tastemaker.cli._configured import configured
     from tastemaker.cli._runs import MODEL, any_split_of, judge, open_run, split_of
     from tastemaker.cli._training import train_judge, train_run
@@ -58,6 +60,8 @@ def train(
 
     given = {"train": name, "data": data, "path": from_, "split": split, "llm": llm, "collab": collab, "seed": seed}
     wanted = configured(config, given, settings or ()).resolved()
+    if processes.count() > 1 and wanted.llm is None:
+        raise UsageError(f"{wanted.train} is fitted by one process; run the command without a launcher")
     with reporting() as progress:
         made = any_split_of(wanted.data, progress) if judge(wanted.train) else split_of(wanted.data, progress)
         if judge(wanted.train) and not isinstance(made, PreferenceSplit):
@@ -68,13 +72,15 @@ def train(
         if isinstance(made, PreferenceSplit):
             require_both(made)  # before anything is written
         wanted = wanted.with_hash(made)
-        finished = open_run(out, wanted, overwrite=overwrite)
+        finished = processes.by_main(lambda: open_run(out, wanted, overwrite=overwrite))
         for warning in () if finished else warnings_of(made):
             say(f"warning: {warning}")
         if not finished and isinstance(made, PreferenceSplit):
             train_judge(wanted, made, out, progress)
         elif not finished and not isinstance(made, PreferenceSplit):
             train_run(wanted, made, out, progress)
+    if processes.index():
+        return  # the main process speaks for all
     say(f"{out}: {'was trained already; nothing to do' if finished else 'trained'}")
     if as_json:
         show_json({"path": str(out), "model": str(out / MODEL), "finished_before": finished, **wanted.model_dump()})

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache
 
-from tastemaker import memory
+from tastemaker import memory, processes
 from tastemaker.errors import LanguageModelError, PromptError
 from tastemaker.llm import decoding, fused, scoring, zoo
 from tastemaker.llm.adapters import FastLinear, merged, refresh
@@ -336,8 +336,10 @@ def _read(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def best_device() -> str:
-    """Where models run if nobody says where: a GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    """Where models run if nobody says where: a GPU if there is one, and of several processes on its own."""
+    if torch.cuda.is_available():
+        return "cuda" if processes.count() == 1 else f"cuda:{processes.local_index() % torch.cuda.device_count()}"
+    return "mps" if processes.count() == 1 and torch.backends.mps.is_available() else "cpu"
 
 
 @cache

@@ -90,7 +90,7 @@ class ChoiceReading:
             return self._loss(self.drawn(split.sequences, lot))
 
         faithful = config.mode == "faithful"
-        whole = round(len(places) * config.epochs / rows / config.accumulate)
+        whole = round(len(places) * config.epochs / rows / config.per_step)
         sample = sampled(split.valid, config.validate_cases)
         drawn = [
             self._question([*c.query.history, c.positive], -1, np.random.default_rng(i)) for i, c in enumerate(sample)

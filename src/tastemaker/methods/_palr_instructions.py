@@ -83,7 +83,7 @@ class Instructions:
             return [examples[i : i + rows] for i in range(0, len(examples), rows)]
 
         able = sum(len(split.sequences[user]) >= 2 for user in users)
-        whole = round(-(-able * len(config.tasks) // rows) * config.epochs / config.accumulate)
+        whole = round(-(-able * len(config.tasks) // rows) * config.epochs / config.per_step)
         return [
             Stage(
                 name=f"instructions-{config.decode}",

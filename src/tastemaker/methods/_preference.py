@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from tastemaker import artifacts, collab
+from tastemaker import artifacts, collab, processes
 from tastemaker.collab import pointwise
 from tastemaker.collab.pointwise.base import PointwiseModel
 from tastemaker.config import build
@@ -199,7 +199,8 @@ class PreferenceMethod(Method):
     ) -> Stage:
         """A stage of so many micro-batches per epoch with these settings; validation asks ``sample``."""
         config = self.config
-        steps = round(per_epoch * config.epochs / options.get("accumulate", config.accumulate))
+        per_step = options.get("accumulate", config.accumulate) * processes.count()
+        steps = round(per_epoch * config.epochs / per_step)
 
         def validate() -> float:
             return self.figure(sample, self.reading.score([row.query for row in sample], shown=shown))

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tastemaker import processes
 from tastemaker.data.instructions import Instruction, read_instructions
 from tastemaker.data.preference import PreferenceSplit, labels
 from tastemaker.llm.encoding import Encoded
@@ -90,7 +91,7 @@ class InstructReading:
             return _worded.prompt_loss(lm, [self._instructed(found[row]) for row in rows])
 
         what: dict[str, Any] = {"epoch": epoch, "loss": loss, "groups": {"adapters": adapters}}
-        steps = max(1, round(len(found) * config.instruction_epochs / config.batch_rows / config.accumulate))
+        steps = max(1, round(len(found) * config.instruction_epochs / config.batch_rows / config.per_step))
         what["steps"] = steps if config.max_steps is None else min(steps, config.max_steps)
         return self.method.stage("instructions", split, 0, [], True, **what, **self._betas)
 
@@ -101,7 +102,7 @@ class InstructReading:
 
     def _grouped(self, n: int) -> dict[str, int]:
         """With fewer rows than a step takes, a step is an epoch."""
-        per_epoch = -(-n // self.method.config.batch_rows)
+        per_epoch = -(-n // self.method.config.batch_rows) // processes.count()
         return {"accumulate": max(1, min(self.method.config.accumulate, per_epoch))}
 
     def _instructed(self, one: Instruction) -> tuple[Encoded, Encoded]:

@@ -144,7 +144,7 @@ class TimelineReading:
         return [
             Stage(
                 name=f"timeline-{config.content}",
-                steps=round(steps * config.epochs / config.accumulate),
+                steps=round(steps * config.epochs / config.per_step),
                 epoch=epoch,
                 loss=loss,
                 groups={"adapters": adapters, **own},

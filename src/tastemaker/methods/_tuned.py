@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 
+from tastemaker import processes
 from tastemaker.config import build
 from tastemaker.data.split import Case
 from tastemaker.errors import ConfigError, LanguageModelError
@@ -34,11 +35,17 @@ class TunedConfig(MethodConfig):
     learning_rate: float = Field(1e-3, gt=0)
     epochs: float = Field(5.0, ge=0)
     accumulate: int = Field(1, ge=1)
+    """Micro-batches of an optimiser step, in each process."""
     max_steps: int | None = Field(None, ge=0)
     """Ends each stage early; 0 leaves the model untuned (zero-shot)."""
     average: float | None = Field(0.98, gt=0, lt=1)
     """Decay of the moving average of the parameters; None: none."""
     validate_every: int = Field(50, ge=1)
+
+    @property
+    def per_step(self) -> int:
+        """Micro-batches of an optimiser step, those of all processes."""
+        return self.accumulate * processes.count()
 
     @classmethod
     def changed(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""A Stage -> trained parameters: the one loop, with checkpoints, exact resume, NaN stop and SIGTERM."""
+"""A Stage -> trained parameters: the one loop, with checkpoints, exact resume, NaN stop and SIGTERM.
+
+It runs in one process or in several that share a step's micro-batches. What ends it ends it in all of them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import time
@@ -9,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
 from torch import Tensor
 
+from tastemaker import processes
 from tastemaker.atomic import find_directory
 from tastemaker.errors import Interrupted, TrainingError
 from tastemaker.tuning import checkpoint
@@ -48,15 +52,18 @@ def run(
 
     With ``run_dir``: ``log.jsonl`` and a checkpoint every ``save_every`` steps are written there, and a run that was
     stopped goes on from its last checkpoint to bitwise the same result. SIGTERM and SIGINT save first and raise
-    `Interrupted`. Raises `TrainingError` on a loss or gradient that is not finite.
+    `Interrupted`. Raises `TrainingError` on a loss or gradient that is not finite. Of several processes, which must
+    all be given the same, the main one writes, and a signal to one is a signal to all.
     """
     started = time.monotonic()
     facts = {**stage.facts, "stage": stage.name, "steps": stage.steps, "seed": seed}
+    if (many := processes.count()) > 1:
+        facts["processes"] = many
     folder = None if run_dir is None else run_dir / "checkpoints" / stage.name
     optimizer = _Optimizer(stage)
-    log = _Log(None if run_dir is None else run_dir / "log.jsonl", stage.name)
-    if folder is not None and find_directory(folder).exists():
-        optimizer.put(checkpoint.load(folder, facts))
+    log = _Log(None if run_dir is None or processes.index() else run_dir / "log.jsonl", stage.name)
+    processes.together(lambda: optimizer.resume(folder, facts))
+    processes.require_same(lambda: {**facts, "directory": folder is not None, **optimizer.digests()})
     log.cut(optimizer.state.step)
     batches = _Batches(stage, seed)
     with _signals() as stopped:
@@ -66,14 +73,11 @@ def run(
             note = f"loss {loss:.4f}" + ("" if figure is None else f", validation {figure:.4f}")
             log.write(step=step + 1, loss=loss, rate=stage.rate(step), seconds=time.monotonic() - started, valid=figure)
             progress(stage.name, step + 1, stage.steps, note)
-            done = step + 1 == stage.steps
-            if (
-                folder is not None
-                and PartialState().is_main_process
-                and (done or stopped or (step + 1) % save_every == 0)
-            ):
-                checkpoint.save(folder, optimizer.state, facts)
-            if stopped:
+            stop = any(processes.together(lambda: bool(stopped)))
+            if folder is not None and (stop or step + 1 == stage.steps or (step + 1) % save_every == 0):
+                processes.by_main(lambda: checkpoint.save(folder, optimizer.state, facts))
+                stop = any(processes.together(lambda: bool(stopped)))  # a signal may have come meanwhile
+            if stop:
                 kept = "; run the same command to go on" if folder is not None else ""
                 raise Interrupted(f"stopped at step {step + 1} of {stage.steps}{kept}")
     optimizer.finish()
@@ -92,9 +96,9 @@ class _Batches:
 
     def of_step(self, step: int) -> list[Any]:
         """This process's share of the step's micro-batches."""
-        share = PartialState()
-        first = step * self._stage.accumulate * share.num_processes + share.process_index
-        return [self._at(first + i * share.num_processes) for i in range(self._stage.accumulate)]
+        many = processes.count()
+        first = step * self._stage.accumulate * many + processes.index()
+        return [self._at(first + i * many) for i in range(self._stage.accumulate)]
 
     def _at(self, number: int) -> Any:
         epoch, start = 0, 0
@@ -134,8 +138,18 @@ class _Optimizer:
             average=None if stage.average is None else {name: m.clone() for name, m in masters.items()},
         )
 
-    def put(self, state: State) -> None:
-        """Go on from ``state``."""
+    def resume(self, folder: Path | None, facts: dict[str, Any]) -> None:
+        """Go on from the checkpoint in ``folder``, if there is one."""
+        if folder is not None and find_directory(folder).exists():
+            self._put(checkpoint.load(folder, facts))
+
+    def digests(self) -> dict[str, object]:
+        """What tells this state from another, in a few words."""
+        values = {name: p.cpu().numpy() for name, p in self.state.parameters.items()}
+        hashes = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(values.items())}
+        return {"step of the checkpoint": self.state.step, "parameters to begin with": hashes}
+
+    def _put(self, state: State) -> None:
         device = {name: p.device for name, p in self.named.items()}
         for table in (state.parameters, state.first_moment, state.second_moment, state.best, state.average or {}):
             for name in table:
@@ -150,7 +164,13 @@ class _Optimizer:
             parameter.copy_(values[name])
 
     def advance(self, batches: Sequence[Any], seed: int) -> float:
-        """One optimiser step; the mean loss of its micro-batches."""
+        """One optimiser step of all processes; the mean loss of its micro-batches."""
+        losses = processes.together(lambda: self._backward(batches, seed))
+        self._update()
+        return fmean(losses)
+
+    def _backward(self, batches: Sequence[Any], seed: int) -> float:
+        """Gradients of this process's micro-batches; their mean loss."""
         stage, step = self.stage, self.state.step
         for parameter in self.named.values():
             parameter.requires_grad_(True)
@@ -158,7 +178,8 @@ class _Optimizer:
         total = 0.0
         with torch.random.fork_rng(devices=[]):
             # Seeded by the step, dropout needs no saved state for a resumed run to draw the same.
-            torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
+            drawn = [seed, step, *([processes.index()] if processes.index() else [])]
+            torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1)[0]))
             for batch in batches:
                 loss = stage.loss(batch, step / stage.steps)
                 if not torch.isfinite(loss):
@@ -167,16 +188,13 @@ class _Optimizer:
                     )
                 (loss / len(batches)).backward()
                 total += loss.item() / len(batches)
-        self._update()
         return total
 
     @torch.no_grad()
     def _update(self) -> None:
         state, stage = self.state, self.stage
         # In the stage's own order: a loaded state has another, and sums of floats depend on it.
-        gradients = {name: _gradient(parameter) for name, parameter in self.named.items()}
-        if PartialState().num_processes > 1:
-            gradients = reduce(gradients, "mean")
+        gradients = processes.mean({name: _gradient(parameter) for name, parameter in self.named.items()})
         norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in gradients.values()]))
         if not torch.isfinite(norm):
             raise TrainingError(
@@ -218,7 +236,7 @@ def _validated(stage: Stage, optimizer: _Optimizer) -> float | None:
         return None
     candidate = state.average or state.parameters
     optimizer.place(candidate)
-    figure = stage.validate()
+    figure = processes.together(stage.validate)[0]  # one for all: on GPUs theirs may differ by a rounding
     if figure > state.best_figure:
         state.best_figure, state.best_step = figure, state.step
         state.best = {name: tensor.clone() for name, tensor in candidate.items()}
@@ -243,7 +261,7 @@ class _Log:
             self._path.write_text("".join(json.dumps(row) + "\n" for row in kept))
 
     def write(self, **row: float | int | None) -> None:
-        if self._path is not None and PartialState().is_main_process:
+        if self._path is not None:
             facts = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items() if v is not None}
             with self._path.open("a") as file:
                 file.write(json.dumps({"stage": self._stage, **facts}) + "\n")
@@ -251,13 +269,14 @@ class _Log:
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """A list that SIGTERM or SIGINT makes true; a second signal acts as it did before."""
+    """A list that SIGTERM or SIGINT makes true; in a process on its own a second signal acts as it did before."""
     got: list[int] = []
     before: dict[int, Any] = {}
 
     def note(number: int, frame: object) -> None:
         got.append(number)
-        signal.signal(number, before[number])
+        if processes.count() == 1:  # a launcher passes on what its processes have had, and kills those that stay
+            signal.signal(number, before[number])
 
     try:
         for stop in (signal.SIGTERM, signal.SIGINT):
