@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +15,11 @@ from shell import tastemaker
 from tastemaker import processes
 from tastemaker.errors import TrainingError
 from tastemaker.llm.local import best_device
+from tastemaker.methods.tallrec import TALLRec
 from tastemaker.testing.methods import chains, under
+from tastemaker.testing.preferences import opinions
 from tastemaker.testing.tiny_llm import tiny_lm
+from tastemaker.tuning.stages import Stage
 
 
 def launched(monkeypatch: pytest.MonkeyPatch, local: int, many: int = 8) -> None:
@@ -90,3 +95,34 @@ def test_an_epoch_is_an_epoch_however_many_share_it(method: str, monkeypatch: py
 def test_what_does_not_tune_runs_in_one_process(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     launched(monkeypatch, 0)
     tastemaker(*command).fails(2, "one process; run the command without a launcher")
+
+
+def stages_of(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> list[Stage]:
+    """The stages by which TALLRec would be tuned."""
+    found: list[Stage] = []
+    monkeypatch.setattr("tastemaker.tuning.loop.run", lambda stage, **options: found.append(stage))
+    TALLRec(tiny_lm(), **settings).tune(opinions())
+    return found
+
+
+def test_yes_or_no_questions_and_instructions_are_shared_out_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"instruction": "Add.", "input": f"{n} and 1", "output": str(n + 1)} for n in range(64)]
+    (tmp_path / "instructions.json").write_text(json.dumps(rows))
+    settings = {"shots": 32, "batch_rows": 2, "accumulate": 2, "epochs": 4, "instruction_epochs": 4}
+    settings["instructions"] = str(tmp_path / "instructions.json")
+    alone = stages_of(monkeypatch, **settings)
+    launched(monkeypatch, 0, 2)
+    shared = stages_of(monkeypatch, **settings)
+    assert [stage.steps for stage in alone] == [64, 32]
+    assert [stage.steps for stage in shared] == [32, 16]
+
+
+def test_with_fewer_rows_than_a_step_takes_all_of_them_together_take_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"shots": 16, "batch_rows": 2, "accumulate": 32, "epochs": 4}  # eight micro-batches an epoch
+    (alone,) = stages_of(monkeypatch, **settings)
+    launched(monkeypatch, 0, 2)
+    (shared,) = stages_of(monkeypatch, **settings)
+    assert (alone.accumulate, alone.steps) == (8, 4)
+    assert (shared.accumulate, shared.steps) == (4, 4)

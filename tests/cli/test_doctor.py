@@ -8,10 +8,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from shell import tastemaker
 
 from tastemaker.cli import _checks
+from tastemaker.data import Dataset
 
 ROWS = "".join(f"u{user};i{place};{place};2022-01-0{place}\n" for user in range(3) for place in range(1, 6))
 
@@ -47,6 +49,7 @@ def test_data_is_looked_through_in_plain_lines(shop: Path, items: Path) -> None:
 def test_the_command_that_is_told_reads_the_file(shop: Path, items: Path, tmp_path: Path) -> None:
     lines = tastemaker("doctor", "--data", shop, "--items", items).out.splitlines()
     _, verb, *arguments = shlex.split(lines[-1].partition("read by: ")[2])
+    assert arguments[-2:] == ["-o", f"items={items}"]
     given = [tmp_path / "kept" if part == "DIR" else part for part in arguments]
     tastemaker(verb, *given).fails(2, "my shop.dat:17", "is not an id")
     tastemaker(verb, *given, "-o", "on_bad=skip").ok()
@@ -55,6 +58,14 @@ def test_the_command_that_is_told_reads_the_file(shop: Path, items: Path, tmp_pa
     assert left.code == 1
     assert left.out.splitlines()[1] == "wrong: 1, odd: 1"
     assert "read by" not in left.out
+
+
+def test_ids_cannot_turn_the_terminal_round(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"user_id": ["u\u202e"] * 3, "item_id": ["a", "b", "c"], "time": [1, 2, 3]})
+    Dataset.from_frames(rows, name="turned\u202e").save(tmp_path / "turned")
+    out = tastemaker("doctor", "--data", tmp_path / "turned").ok().out
+    assert "odd time: rows of early 1970: 3 (user u item a" in out
+    assert "\u202e" not in out
 
 
 def test_machines_are_told_in_json(shop: Path, items: Path) -> None:

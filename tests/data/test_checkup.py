@@ -135,6 +135,24 @@ def test_how_times_are_written_is_found(tmp_path: Path, time: str, form: str) ->
     assert "time" not in {f.about for f in looked(file, time=form).findings}
 
 
+def test_times_written_in_every_way_are_taken_as_said_and_the_others_are_bad_rows(tmp_path: Path) -> None:
+    rows = [f"u,i{n},{time}" for n, time in enumerate(["1 May", "May 2", "3.5.", "2022-05-04", "1600000000"])]
+    found = looked(table(tmp_path, *rows, header="user_id,item_id,time"))
+    assert one(found, "time", "time '1 May' is not a time in seconds").count == 4
+    assert "time" not in found.options
+
+
+def test_a_table_with_an_order_needs_no_times(tmp_path: Path) -> None:
+    rows = [f"u,i{n},{n},Film {n}" for n in range(5)]
+    assert looked(table(tmp_path, *rows, header="user_id,item_id,order,title")).findings == ()
+
+
+def test_what_is_wrong_comes_first(tmp_path: Path) -> None:
+    header = HEADER.replace("rating", "stars")
+    states = [finding.state for finding in looked(table(tmp_path, *GOOD, ",,,,", header=header)).findings]
+    assert states == ["bad", "odd"]
+
+
 def test_parquet_and_json_lines_are_looked_through_too(tmp_path: Path) -> None:
     frame = pl.DataFrame({"user": ["u"] * 4, "asin": list("abcb"), "rating": [1, 2, 3, 2], "time": [1_600_000_000] * 4})
     frame.write_parquet(tmp_path / "r.parquet")

@@ -21,8 +21,10 @@ def show_checkup(found: Checkup, path: str, items: Sequence[Path], given: Sequen
     if as_json:
         show_json(found.as_dict())
         return
+    from tastemaker.prompts.clean import clean
+
     bad = sum(finding.state == "bad" for finding in found.findings)
-    show_line(f"{found.name}: {found.interactions:,} interactions, {found.users:,} users, {found.items:,} items")
+    show_line(f"{clean(found.name)}: {found.interactions:,} interactions, {found.users:,} users, {found.items:,} items")
     show_line(f"wrong: {bad}, odd: {len(found.findings) - bad}")
     for finding in found.findings:
         _show(finding)
