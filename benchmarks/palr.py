@@ -38,7 +38,7 @@ from tastemaker.data.describe import warnings_of
 from tastemaker.data.split import Case
 from tastemaker.data.splits.unseen_items import withheld
 from tastemaker.evaluate import System
-from tastemaker.evaluate.breadth import of_lists
+from tastemaker.evaluate.breadth import listed, of_lists
 from tastemaker.evaluate.evaluation import Evaluation
 from tastemaker.evaluate.protocols.palr import Palr
 from tastemaker.llm import zoo
@@ -274,11 +274,8 @@ class _Listed:
 
     def __call__(self, queries: Sequence[Query]) -> Sequence[FloatArray]:
         scores = self.score(queries)
-        for row, query in zip(scores, queries, strict=True):
-            if not query.candidates:
-                unseen = np.array(row)
-                unseen[list(query.history)] = -np.inf
-                self.lists.append(np.argsort(-unseen, kind="stable")[:10])
+        if queries and not queries[0].candidates:
+            self.lists += list(listed(np.stack(list(scores)), queries))
         return scores
 
 

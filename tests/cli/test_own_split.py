@@ -143,3 +143,9 @@ def test_bad_input_is_one_line(
     places = {"OWN": str(own), "HALF": str(half), "LM": str(write_lm(tmp_path / "lm")) if "LM" in arguments else ""}
     tastemaker(*(places.get(word, word) for word in arguments)).fails(2, told)
     assert not Path("x").exists()
+
+
+def test_an_import_says_that_it_leaves_the_split_behind(own: Path, tmp_path: Path) -> None:
+    done = tastemaker("data", "import", own, "--out", tmp_path / "kept", "-o", "columns.time=when")
+    assert "comes split, and only its interactions are kept" in done.ok().err
+    assert load_dataset(tmp_path / "kept").n_users == N_USERS

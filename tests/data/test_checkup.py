@@ -252,3 +252,8 @@ def test_any_file_has_a_checkup(tmp_path: Path, body: bytes, header: bool, again
     file.write_bytes(HEADER.encode() * header + b"\n" + body + "\n".join(["", *GOOD * again]).encode())
     found = looked(file, file)
     assert found.good or found.findings
+
+
+def test_a_column_is_told_by_its_whole_name(tmp_path: Path) -> None:
+    found = looked(table(tmp_path, *GOOD, header=HEADER.replace("user_id", "User-ID")))
+    assert one(found, "user_id", "'User-ID' is read as user_id").state == "odd"

@@ -72,12 +72,14 @@ def import_(
     -o items=FILE and -o users=FILE name further tables; -o on_bad=skip leaves bad rows out and counts them.
     """
     from tastemaker.config import parse_overrides
-    from tastemaker.data import load_dataset
+    from tastemaker.data import comes_split, load_dataset
 
     name, place = (str(path), None) if format_ is None else (format_, path)
     with reporting() as progress:
         dataset = load_dataset(name, place, progress, **parse_overrides(settings or ()))
         dataset.save(out)
+    if comes_split(name):
+        say(f"note: {path} comes split, and only its interactions are kept; --data {path} uses the split as it is")
     _kept(dataset.name, dataset, out, as_json)
 
 

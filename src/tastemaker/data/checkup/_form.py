@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tastemaker.data.checkup._finding import FIRST, State
+from tastemaker.data.checkup._finding import FIRST
 from tastemaker.data.readers._columns import columns_of
 from tastemaker.data.readers._rows import csv_rows, lines
 from tastemaker.data.readers.table import TIMES, TableOptions, likely_delimiter, opened, separator
@@ -30,7 +30,6 @@ class Change:
     value: str
     told: str
     about: str
-    state: State = "bad"
     count: int | None = None
     first: tuple[str, ...] = ()
 

@@ -95,8 +95,7 @@ class _Tally(table.Noticed):
 
     def findings(self) -> list[Finding]:
         """What was wrong with rows, and which columns were taken for ours."""
-        taken = (one.partition(" as ") for one in self.columns)
-        named = [Finding(ours, "odd", f"{theirs!r} is read as {ours}", None) for theirs, _, ours in taken]
+        named = [Finding(ours, "odd", f"{theirs!r} is read as {ours}", None) for theirs, ours in self.columns]
         return named + [
             Finding(
                 column or "rows",
@@ -127,12 +126,11 @@ def _learned(
     """
     for change, now_given in changes(file, given, wanted):
         given = now_given
-        own = like is None
-        if own:
+        if like is None:
             found.options[change.option] = change.value
-        advice = f"say -o {change.option}={change.value}" if own else f"write it as {like and like.name} is written"
+        advice = f"write it as {like.name} is written" if like else f"say -o {change.option}={change.value}"
         first = change.first or (file.name,)
-        found.findings.append(Finding(change.about, change.state, change.told, change.count, first, advice))
+        found.findings.append(Finding(change.about, "bad", change.told, change.count, first, advice))
     return given
 
 

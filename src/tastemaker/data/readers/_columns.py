@@ -68,6 +68,6 @@ def columns_of(
     return found
 
 
-def renamed(found: Mapping[str, str], told: Told) -> Iterator[str]:
-    """``userId as user_id`` for each column that was taken for one of ours without being told."""
-    yield from (f"{theirs} as {ours}" for ours, theirs in found.items() if ours not in told and ours != theirs)
+def renamed(found: Mapping[str, str], told: Told) -> Iterator[tuple[str, str]]:
+    """The file's name and ours of each column that was taken for one of ours without being told."""
+    yield from ((theirs, ours) for ours, theirs in found.items() if ours not in told and ours != theirs)

@@ -115,7 +115,7 @@ class Noticed:
         self.options = options
         self.counts: dict[Path, int] = {}
         self.first: list[str] = []
-        self.columns: dict[str, None] = {}
+        self.columns: dict[tuple[str, str], None] = {}
 
     def __call__(self, bad: BadRow) -> None:
         """Refuse the row, or count it, as the options say."""
@@ -131,7 +131,8 @@ class Noticed:
         """One sentence for each kind."""
         total = sum(self.counts.values())
         more = f" and {total - NAMED:,} more" if total > NAMED else ""
-        read = [f"Read {', '.join(self.columns)}."] if self.columns else []
+        named = ", ".join(f"{theirs} as {ours}" for theirs, ours in self.columns)
+        read = [f"Read {named}."] if named else []
         return [*read, f"Skipped {total:,} bad rows: {', '.join(self.first)}{more}."] if total else read
 
 
